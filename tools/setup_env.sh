@@ -81,15 +81,15 @@ say "installing unimodule (editable), its development tools${*:+ and $*}; a minu
     echo $? >"$env/install.status"
 } | tee "$log" | while IFS= read -r line; do
     case $line in
-    Collecting* | *Downloading* | Building* | Installing* | Successfully* | ERROR* | error*) printf '    %.150s\n' "$line" ;;
+    *Downloading* | Building* | Installing* | ERROR* | error*) printf '    %.110s\n' "$line" ;;
     esac
 done
 if [ "$(cat "$env/install.status")" != 0 ]; then
     tail -n 15 "$log" >&2
     fail "pip could not install everything (all it said: $log)" \
         "- No package index in reach? See: $env/bin/python -m pip config list, and PIP_INDEX_URL." \
-        "- 'No matching distribution': the versions are in $constraints. MXNet 1.9.1 has wheels for Linux on" \
-        "  x86_64 only; elsewhere 'make test-core' needs no framework, and tox runs each of the others by itself." \
+        "- 'No matching distribution': the versions are in $constraints. MXNet 1.9.1 has wheels for Linux" \
+        "  and Intel Macs; elsewhere: make demo FRAMEWORKS='torch tensorflow jax'. 'make test-core' needs no framework at all." \
         "- Out of disk: the four frameworks together take about 3 GB." \
         "Then run make again: it goes on from here. 'make clean' starts from nothing."
 fi
