@@ -25,6 +25,7 @@ help:
 	@echo "DEMO_ARGS='--help'      arguments for the demo"
 	@echo "PYTEST_ARGS='-k conv'   arguments for pytest; WORKERS=$(WORKERS) processes"
 	@echo "PYTHON=/path/to/python3.11, where it is not found by itself"
+	@echo "PIP_EXTRA_INDEX_URL=...           PyTorch's own CPU index, where the usual one has only CUDA builds of torch"
 	@echo "Other versions, and each framework by itself: tox"
 
 demo: $(ALL)/.installed

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -117,6 +118,12 @@ def test_sdist_holds_what_else_a_developer_needs(sdist_names, folder):
 def test_sdist_can_set_itself_up(sdist_names):
     needed = {"pyproject.toml", "tox.ini", "Makefile", "tools/setup_env.sh", "LICENSE", "CHANGELOG.md"}
     assert needed <= sdist_names
+
+
+def test_readme_is_declared_once_there_is_one():
+    """Building fails if it is declared and missing; nothing else would tell if it is there and undeclared."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert ("readme" in project) == (ROOT / "README.md").is_file()
 
 
 def test_entry_points(wheel):
