@@ -217,6 +217,7 @@ ORACLES = {
     **{name: getattr(torch, name) for name in SAME_NAME.split()},
     **{name: _binary(getattr(torch, name)) for name in BINARY.split()},
     "bitwise_invert": torch.bitwise_not,
+    "sign": lambda x: torch.where(torch.isnan(x), x, torch.sign(x)),  # the array API: NaN stays NaN
     "equal": _binary(torch.eq),
     "less": _binary(torch.lt),
     "where": where,

@@ -41,7 +41,7 @@ def _parameters():
                     yield pytest.param(name, dtype, case, id=tag)
 
 
-@pytest.mark.parametrize(("name", "dtype", "case"), _parameters())
+@pytest.mark.parametrize(("name", "dtype", "case"), list(_parameters()))
 def test_op(name, dtype, case):
     backend = load(name)
     if case.floats and dtype not in backend.float_dtypes:

@@ -1,0 +1,120 @@
+"""The PyTorch adapter: what a framework must answer for (``unimodule.backend``), from the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from unimodule.backend import Backend, BackendInfo, Tensor
+from unimodule.errors import OutOfRangeError
+
+from . import (
+    INFO,
+    activation,
+    attention,
+    convolution,
+    elementwise,
+    gradients,
+    indexing,
+    linear,
+    normalization,
+    pooling,
+    precision,
+    recurrent,
+    reductions,
+    shape,
+    tensors,
+)
+
+
+class TorchBackend(Backend):
+    """PyTorch. Parameters are leaf ``nn.Parameter``s; constants and buffers plain tensors."""
+
+    info: ClassVar[BackendInfo] = INFO
+    float_dtypes: ClassVar[frozenset[str]] = frozenset({"float16", "bfloat16", "float32", "float64"})
+    functions: Mapping[str, Callable[..., Any]] = {
+        **elementwise.FUNCTIONS,
+        **reductions.FUNCTIONS,
+        **shape.FUNCTIONS,
+        **indexing.FUNCTIONS,
+        **linear.FUNCTIONS,
+        **convolution.FUNCTIONS,
+        **pooling.FUNCTIONS,
+        **normalization.FUNCTIONS,
+        **activation.FUNCTIONS,
+        **attention.FUNCTIONS,
+        **recurrent.FUNCTIONS,
+        **tensors.FUNCTIONS,
+    }
+
+    def version(self) -> str:
+        return str(torch.__version__)
+
+    def is_tensor(self, x: object) -> bool:
+        return isinstance(x, torch.Tensor)
+
+    def is_concrete(self, x: Tensor) -> bool:
+        return tensors.is_concrete(x)
+
+    # ------------------------------------------------------------------ dtypes and devices
+    def dtype(self, x: Tensor) -> str:
+        return tensors.NAMES[x.dtype]
+
+    def devices(self) -> list[str]:
+        return tensors.devices()
+
+    def device(self, x: Tensor) -> str:
+        return tensors.device_of(x)
+
+    def to_device(self, x: Tensor, device: str) -> Tensor:
+        return x.to(tensors.native_device(device))
+
+    # ------------------------------------------------------------------ data in and out
+    def from_numpy(self, array: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
+        return tensors.from_numpy(array, dtype, device)
+
+    def to_numpy(self, x: Tensor) -> np.ndarray[Any, Any]:
+        return tensors.to_numpy(x)
+
+    def item(self, x: Tensor) -> bool | int | float:
+        return x.item()  # type: ignore[no-any-return]
+
+    # ------------------------------------------------------------------ parameters
+    def variable(self, value: Tensor, *, trainable: bool) -> Tensor:
+        with torch.inference_mode(False):
+            own = value.detach().clone(memory_format=torch.contiguous_format)
+            return torch.nn.Parameter(own) if trainable else own
+
+    def set_trainable(self, variable: Tensor, trainable: bool) -> Tensor:
+        if trainable and not isinstance(variable, torch.nn.Parameter):
+            return torch.nn.Parameter(variable)
+        return variable.requires_grad_(trainable)
+
+    def assign(self, variable: Tensor, value: Tensor) -> Tensor:
+        with torch.no_grad():
+            return variable.copy_(value)
+
+    # ------------------------------------------------------------------ the rest
+    def value_and_grad(
+        self, fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
+    ) -> tuple[Tensor, Any, list[Tensor]]:
+        return gradients.value_and_grad(fn, values)
+
+    def seed(self, seed: int) -> None:
+        # PyTorch's own generators, on every device: its kernels for dropout draw from no other.
+        torch.manual_seed(seed)
+
+    def check_indices(self, indices: Tensor, size: int, low: int = 0) -> None:
+        if indices.is_cuda or not tensors.is_concrete(indices) or not indices.numel():
+            return
+        smallest, largest = torch.aminmax(indices)
+        if smallest < low or largest >= size:
+            bad = int(smallest if smallest < low else largest)
+            raise OutOfRangeError(f"index {bad} is out of range: expected {low} <= index < {size}")
+
+    def full_precision(self) -> AbstractContextManager[None]:
+        return precision.full_precision()
