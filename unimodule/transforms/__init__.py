@@ -1,0 +1,7 @@
+"""Transformations of functions of nets and tensors: functional calls and gradients."""
+
+from ..ops import stop_gradient
+from .functional import functional_call
+from .gradient import Gradients, grad, value_and_grad
+
+__all__ = ["Gradients", "functional_call", "grad", "stop_gradient", "value_and_grad"]
