@@ -37,6 +37,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -185,6 +186,13 @@ class Backend(ABC):
         shapes (an optimiser's update rule)."""
         return fn
 
+    def full_precision(self) -> AbstractContextManager[None]:
+        """A ``with`` block in which float32 products are computed in full float32, where hardware or framework would
+        round their operands (TF32, bfloat16). Comparisons run inside it. It restores what it found; it may be
+        process-wide. Does nothing by default.
+        """
+        return nullcontext()
+
     def check_indices(self, indices: Tensor, size: int, low: int = 0) -> None:
         """Raise ``OutOfRangeError`` unless ``low <= i < size`` for every index. Called before a gather, eagerly. May do
         nothing for tensors without a value, or on accelerators, where the look would stall the device."""
@@ -231,7 +239,7 @@ REQUIRED: dict[str, str] = {
     ),
     **dict.fromkeys(["max", "min"], "(x, *, axis=None, keepdims=False) numeric; NaN wins; ties share the gradient"),
     **dict.fromkeys(["all", "any"], "(x, *, axis=None, keepdims=False) bool -> bool"),
-    **dict.fromkeys(["argmax", "argmin"], "(x, *, axis=None, keepdims=False) -> int64; first of equals; NaN is largest"),
+    **dict.fromkeys(["argmax", "argmin"], "(x, *, axis=None, keepdims=False) -> int64; first of equals; NaN wins"),
     **dict.fromkeys(["cumulative_sum", "cumulative_prod"], "(x, *, axis) -> x's dtype; axis is an integer; inclusive"),
     "argsort": "(x, *, axis=-1, descending=False) -> int64; always stable; NaN sorts last ascending",
     # shape
@@ -264,7 +272,8 @@ OPTIONAL: dict[str, str] = {
     "avg_pool": "(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)",
     "adaptive_avg_pool": "(x, output_size)",
     "batch_norm": "(x, mean, var, weight, bias, eps) normalises axis 1 with given statistics; weight, bias may be None",
-    "batch_norm_train": "(x, weight, bias, eps) -> (y, mean, biased variance over all axes but 1)",
+    "batch_norm_train": "(x, weight, bias, eps) -> (y, mean, biased variance over all axes but 1); only y need "
+    "be differentiable",
     "layer_norm": "(x, normalized_shape, weight, bias, eps) over the last axes; weight, bias may be None",
     "group_norm": "(x, num_groups, weight, bias, eps) weight, bias are (C,) or None",
     "dropout": "(x, p) with 0 < p < 1: zero with probability p, scale the rest by 1 / (1 - p); a fresh mask each call",

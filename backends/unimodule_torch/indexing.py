@@ -36,8 +36,8 @@ def _numpy_take(x: Any, indices: Any, *, axis: int) -> Any:
 
 def _numpy_take_along_axis(x: Any, indices: Any, *, axis: int = -1) -> Any:
     axis %= x.ndim
-    shape = np.broadcast_shapes(x.shape[:axis] + (1,) + x.shape[axis + 1 :], indices.shape)
-    wide = np.broadcast_to(x, shape[:axis] + (x.shape[axis],) + shape[axis + 1 :])
+    shape = np.broadcast_shapes((*x.shape[:axis], 1, *x.shape[axis + 1 :]), indices.shape)
+    wide = np.broadcast_to(x, (*shape[:axis], x.shape[axis], *shape[axis + 1 :]))
     return np.take_along_axis(wide, np.broadcast_to(indices, shape).astype(np.int64), axis)
 
 

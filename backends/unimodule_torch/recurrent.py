@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,11 +14,23 @@ from unimodule.backend import Tensor
 Weights = Sequence[tuple[Tensor | None, ...]]
 
 
+@functools.cache
+def _hush_projection() -> None:
+    """Use up PyTorch's one warning that oneDNN has no projections: nobody who asked for one can act on it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, two = torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
+        weights = [torch.zeros(8, 1), torch.zeros(8, 1), torch.zeros(1, 2)]
+        torch.lstm(one, (one, two), weights, False, 1, 0.0, False, False, False)
+
+
 def lstm(
     x: Tensor, h0: Tensor, c0: Tensor, weights: Weights, num_layers: int, bidirectional: bool, dropout: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     flat = [w for layer in weights for w in layer if w is not None]
     biases = weights[0][2] is not None
+    if weights[0][4] is not None and not torch.compiler.is_compiling():
+        _hush_projection()
     return torch.lstm(x, (h0, c0), flat, biases, num_layers, dropout, dropout > 0, bidirectional, False)
 
 

@@ -207,15 +207,16 @@ def gru(x, h0, weights, num_layers, bidirectional, dropout):
 
 
 SAME_NAME = (
-    "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf abs negative sign floor "
+    "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf abs negative floor "
     "ceil round isnan logical_not logical_and logical_or bitwise_and bitwise_or bitwise_xor bitwise_left_shift "
     "bitwise_right_shift matmul"
 )
-BINARY = "add subtract multiply divide pow floor_divide remainder maximum minimum atan2"
+BINARY = "add subtract multiply divide pow remainder maximum minimum atan2"
 
 ORACLES = {
     **{name: getattr(torch, name) for name in SAME_NAME.split()},
     **{name: _binary(getattr(torch, name)) for name in BINARY.split()},
+    "floor_divide": _binary(lambda a, b: torch.div(a, b, rounding_mode="floor")),
     "bitwise_invert": torch.bitwise_not,
     "sign": lambda x: torch.where(torch.isnan(x), x, torch.sign(x)),  # the array API: NaN stays NaN
     "equal": _binary(torch.eq),

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is the oracle")
 
 from unimodule.backend import OPTIONAL, REQUIRED
-from unimodule.errors import NotSupportedError
+from unimodule.errors import DtypeError, NotSupportedError
 
 from . import cases_core, cases_nn
 from .conftest import ROOT
@@ -53,6 +53,10 @@ def test_op(name, dtype, case):
     try:
         check(backend, case, dtype, case.oracle or ORACLES[case.name])
     except NotSupportedError as error:
+        pytest.skip(f"declared: {error}")
+    except DtypeError as error:
+        if case.name != "astype":  # the one op that may be asked for a dtype that is not there
+            raise
         pytest.skip(f"declared: {error}")
 
 
