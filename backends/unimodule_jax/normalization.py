@@ -1,0 +1,76 @@
+"""Normalisation, each as one compiled function; 16-bit floats are computed in float32, as PyTorch does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from ._jit import Array, computing_dtype, jit
+
+
+def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Mean and biased variance over ``axes``, which stay as 1, in two passes."""
+    mean = jnp.mean(x, axis=axes, keepdims=True)
+    return mean, jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
+
+
+def _scale(x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float) -> Array:
+    y = (x - mean) * lax.rsqrt(var + eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def _by_channel(x: Array, parameter: Array | None) -> Array | None:
+    return None if parameter is None else parameter.reshape((-1,) + (1,) * (x.ndim - 2))
+
+
+@jit("eps")
+def batch_norm(
+    x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
+) -> Array:
+    wide = x.astype(computing_dtype(x.dtype))
+    mean, var, weight, bias = (_by_channel(x, p) for p in (mean, var, weight, bias))
+    return _scale(wide, mean, var, weight, bias, eps).astype(x.dtype)
+
+
+@jit("eps")
+def batch_norm_train(
+    x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    wide = x.astype(computing_dtype(x.dtype))
+    mean, var = _moments(wide, (0, *range(2, x.ndim)))
+    y = _scale(wide, mean, var, _by_channel(x, weight), _by_channel(x, bias), eps)
+    return y.astype(x.dtype), mean.reshape(-1).astype(x.dtype), var.reshape(-1).astype(x.dtype)
+
+
+@jit("normalized_shape", "eps")
+def layer_norm(
+    x: Array, normalized_shape: tuple[int, ...], weight: Array | None, bias: Array | None, eps: float
+) -> Array:
+    wide = x.astype(computing_dtype(x.dtype))
+    mean, var = _moments(wide, tuple(range(x.ndim - len(normalized_shape), x.ndim)))
+    return _scale(wide, mean, var, weight, bias, eps).astype(x.dtype)
+
+
+@jit("num_groups", "eps")
+def group_norm(x: Array, num_groups: int, weight: Array | None, bias: Array | None, eps: float) -> Array:
+    wide = x.astype(computing_dtype(x.dtype)).reshape(x.shape[0], num_groups, -1)
+    mean, var = _moments(wide, (2,))
+    y = ((wide - mean) * lax.rsqrt(var + eps)).reshape(x.shape)
+    if weight is not None:
+        y = y * _by_channel(x, weight)
+    if bias is not None:
+        y = y + _by_channel(x, bias)
+    return y.astype(x.dtype)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "batch_norm": batch_norm,
+    "batch_norm_train": batch_norm_train,
+    "layer_norm": layer_norm,
+    "group_norm": group_norm,
+}
