@@ -81,7 +81,7 @@ class TorchBackend(Backend):
         return tensors.to_numpy(x)
 
     def item(self, x: Tensor) -> bool | int | float:
-        return x.item()  # type: ignore[no-any-return]
+        return x.item()
 
     # ------------------------------------------------------------------ parameters
     def variable(self, value: Tensor, *, trainable: bool) -> Tensor:
