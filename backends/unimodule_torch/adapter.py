@@ -36,6 +36,7 @@ class TorchBackend(Backend):
 
     info: ClassVar[BackendInfo] = INFO
     float_dtypes: ClassVar[frozenset[str]] = frozenset({"float16", "bfloat16", "float32", "float64"})
+    live_variables: ClassVar[bool] = True
     functions: Mapping[str, Callable[..., Any]] = {
         **elementwise.FUNCTIONS,
         **reductions.FUNCTIONS,

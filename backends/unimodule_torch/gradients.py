@@ -22,6 +22,8 @@ _nesting = _Nesting()
 
 def value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
     """See ``Backend.value_and_grad``. Writes to no ``.grad``, and works inside the caller's ``no_grad``."""
+    if torch.compiler.is_compiling():
+        return _traced(fn, values)
     if torch.is_inference_mode_enabled():
         with torch.inference_mode(False):
             return _value_and_grad(fn, values)
@@ -49,6 +51,67 @@ def _value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, li
     return loss.detach(), _detached(aux), gradients
 
 
+def _traced(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
+    """The same where the compiler traces, which takes torch.func's gradients but not the tape's."""
+    structure: list[Any] = []
+
+    def loss_of(*leaves: Tensor) -> tuple[Tensor, list[Tensor]]:
+        loss, aux = fn(list(leaves))
+        carried = [loss]  # torch.func hands out tensors only
+        structure.append(_take_tensors(aux, carried))
+        return loss, carried
+
+    def run(inputs: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
+        if not inputs:
+            loss, carried = loss_of()
+            return loss, _put_tensors(structure[0], carried), []
+        gradients, carried = torch.func.grad(loss_of, argnums=tuple(range(len(inputs))), has_aux=True)(
+            *inputs
+        )
+        return carried[0], _put_tensors(structure[0], carried), list(gradients)
+
+    if _nesting.depth:
+        return run(values)
+    _nesting.depth += 1
+    try:
+        with torch.no_grad():  # nor may the compiler prepare to differentiate the result
+            return run([value.detach() for value in values])
+    finally:
+        _nesting.depth -= 1
+
+
+class _Place(int):
+    """Where a tensor of aux stands in the list that carries them."""
+
+
+def _take_tensors(tree: Any, carried: list[Tensor]) -> Any:
+    if isinstance(tree, torch.Tensor):
+        carried.append(tree)
+        return _Place(len(carried) - 1)
+    return _mapped(lambda item: _take_tensors(item, carried), tree)
+
+
+def _put_tensors(tree: Any, carried: list[Tensor]) -> Any:
+    if isinstance(tree, _Place):
+        return carried[tree]
+    return _mapped(lambda item: _put_tensors(item, carried), tree)
+
+
+def _detached(tree: Any) -> Any:
+    return tree.detach() if isinstance(tree, torch.Tensor) else _mapped(_detached, tree)
+
+
+def _mapped(fn: Callable[[Any], Any], tree: Any) -> Any:
+    """``fn`` of each item of a container; anything else as it is."""
+    if isinstance(tree, dict):
+        return {key: fn(item) for key, item in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*[fn(item) for item in tree])
+    if isinstance(tree, (list, tuple)):
+        return type(tree)([fn(item) for item in tree])
+    return tree
+
+
 def _leaf(value: Tensor, nested: bool) -> Tensor:
     if value.requires_grad:
         if value.is_leaf:
@@ -59,15 +122,3 @@ def _leaf(value: Tensor, nested: bool) -> Tensor:
             return value.view_as(value)
     value = value.detach()
     return (value.clone() if value.is_inference() else value).requires_grad_()
-
-
-def _detached(tree: Any) -> Any:
-    if isinstance(tree, torch.Tensor):
-        return tree.detach()
-    if isinstance(tree, dict):
-        return {key: _detached(item) for key, item in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_detached(item) for item in tree])
-    if isinstance(tree, (list, tuple)):
-        return type(tree)([_detached(item) for item in tree])
-    return tree

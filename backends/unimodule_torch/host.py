@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from unimodule.backend import Tensor
@@ -40,4 +41,4 @@ def _on_host(
     arrays = [
         x.cpu().numpy() if isinstance(x, torch.Tensor) else kind(x) if isinstance(x, int) else x for x in args
     ]
-    return torch.as_tensor(reference(*arrays, **kwargs)).to(like.device)
+    return torch.from_numpy(np.asarray(reference(*arrays, **kwargs))).to(like.device)

@@ -13,6 +13,7 @@ from unimodule.backend import Tensor
 _MAX = {3: torch.max_pool1d, 4: torch.max_pool2d, 5: torch.max_pool3d}
 _MAX_INDICES = {3: F.max_pool1d_with_indices, 4: F.max_pool2d_with_indices, 5: F.max_pool3d_with_indices}
 _ADAPTIVE = {3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d, 5: F.adaptive_avg_pool3d}
+_HALF = frozenset({torch.float16, torch.bfloat16})
 
 Ints = tuple[int, ...]
 
@@ -39,6 +40,9 @@ def avg_pool(
     if x.ndim == 4:
         return F.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if x.ndim == 5:
+        if x.dtype in _HALF and not x.is_cuda:  # the one pooling kernel that the CPU lacks for them
+            wide = (kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+            return F.avg_pool3d(x.to(torch.float32), *wide).to(x.dtype)
         return F.avg_pool3d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if divisor_override is None:
         return F.avg_pool1d(x, kernel, stride, padding, ceil_mode, count_include_pad)

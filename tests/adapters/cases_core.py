@@ -65,7 +65,7 @@ for name in ODD.split():
 add("exp", f(-80.0, -20.0, 20.0, 80.0), tag="large", relative=True)
 add("log", f(0.0, -1.0), tag="outside", grad=False)
 add("sqrt", f(0.0, -1.0), tag="outside", grad=False)
-add("tanh", f(-30.0, 30.0, 100.0), tag="saturated")
+add("tanh", f(-30.0, 1.0, 30.0, 100.0), tag="saturated")  # 1.0 sets the scale of "almost no gradient"
 add("erf", f(-6.0, 6.0, 30.0), tag="saturated")
 add("asinh", f(1e4, -1e4), tag="large", relative=True)
 

@@ -177,6 +177,13 @@ def check(backend: Any, case: Case, dtype: str, oracle: Callable[..., Any]) -> N
     except DtypeError as error:
         pytest.skip(f"no such dtype here: {error}")
     expected, expected_gradients = oracle_outputs(case, dtype, oracle)
+    if case.name == "astype":
+        try:
+            carried(backend, expected[0].dtype.name)
+        except DtypeError as error:
+            with pytest.raises(DtypeError):
+                fn(*put[0], **put[1])
+            pytest.skip(f"refused, as it should be: {error}")
     before = [backend.to_numpy(x) for x in leaves(put) if backend.is_tensor(x)]
     outputs = as_tuple(fn(*put[0], **put[1]))
     assert len(outputs) == len(expected)
@@ -192,9 +199,14 @@ def check(backend: Any, case: Case, dtype: str, oracle: Callable[..., Any]) -> N
         if want.dtype.kind == "f":
             assert_close(got, want, max(TOLERANCE[dtype], TOLERANCE[want_dtype]), what, case.relative)
         else:
+            want = want.astype(
+                carried(backend, want_dtype)
+            )  # bitwise ops answer modulo the width that is carried
             assert np.array_equal(got, want), f"{what}:\ngot\n{got}\nexpected\n{want}"
     after = [backend.to_numpy(x) for x in leaves(put) if backend.is_tensor(x)]
     for old, new in zip(before, after, strict=True):
+        if old.dtype.name == "bfloat16":  # whose NaN numpy.testing does not recognise
+            old, new = old.astype(np.float32), new.astype(np.float32)
         np.testing.assert_array_equal(old, new, err_msg=f"{case.name} wrote into its argument")
     if expected_gradients:
         _check_gradients(backend, case, dtype, fn, put, expected_gradients)
