@@ -13,6 +13,7 @@ from ..backend import Tensor
 from ..errors import ArgumentError, ShapeError
 from . import functional as F
 from . import init as initializers
+from ._layer import place
 from .module import Module
 from .parameter import Parameter
 
@@ -74,6 +75,7 @@ class PReLU(Module):
     Args:
         num_parameters: 1, or the number of channels (axis 1): one slope for all or for each.
         init: what the slopes start from.
+        device, dtype: where the layer is to be, and its float dtype.
 
     Source: He et al., "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
     """
@@ -81,13 +83,14 @@ class PReLU(Module):
     weight: Tensor
 
     def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+        self, num_parameters: int = 1, init: float = 0.25, device: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__()
         if num_parameters < 1:
             raise ShapeError(f"PReLU expected num_parameters >= 1, got {num_parameters}")
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(initializers.constant(init), shape=(num_parameters,), dtype=dtype)
+        self.weight = Parameter(initializers.constant(init), shape=(num_parameters,))
+        place(self, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return ops.prelu(input, self.weight)

@@ -13,7 +13,7 @@ import numpy as np
 from .. import dtypes, ops
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, DtypeError, OutOfRangeError, ShapeError
-from ._dispatch import call, declare, gather
+from ._dispatch import call, declare, expect_tensor, gather
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -102,12 +102,18 @@ def _pick(input: Tensor, index: Tensor) -> Tensor:
     """The score of each case's own class: input[n, index[n, ...], ...]."""
     axis = _class_axis(input)
     index = ops.expand_dims(index, axis=axis)
-    return ops.squeeze(ops.take_along_axis(input, index, axis=axis), axis=axis)
+    # The indices are known to be in range: straight to the backend's function.
+    picked = call(expect_tensor("nll_loss", input), "take_along_axis", input, index, axis=axis)
+    return ops.squeeze(picked, axis=axis)
 
 
 def _shares(like: Tensor, weight: Tensor | None, valid: Tensor, index: Tensor) -> Tensor:
     """The weight of each case: its class's, 1 where classes have none, 0 where it does not count."""
-    one = ops.ones_like(like) if weight is None else ops.take(weight, index, axis=0)
+    one = (
+        ops.ones_like(like)
+        if weight is None
+        else call(expect_tensor("nll_loss", weight), "take", weight, index, axis=0)
+    )
     return ops.where(valid, one, 0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import ops
 from ..backend import Backend, Tensor
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ._dispatch import call, declare, gather
 from ._recurrence import Weights, gru_step, lstm_step, rnn_step, run_stack, walk
 
@@ -111,10 +111,13 @@ for _default in (lstm_layer_, gru_layer_, rnn_layer_, lstm_, gru_, rnn_):
 def _gather_stack(
     name: str, x: Tensor, states: tuple[Tensor, ...], weights: Weights
 ) -> tuple[Backend, list[Tensor], list[tuple[Tensor | None, ...]]]:
-    """All tensors on one backend and in one dtype, once their shapes are known to fit."""
+    """All tensors on one backend, once their shapes and dtypes are known to fit."""
     rows = [(*row, *(None,) * (5 - len(row))) for row in weights]
-    backend, flat = gather(name, x, *states, *(w for row in rows for w in row))
+    backend, flat = gather(name, x, *states, *(w for row in rows for w in row), same_dtype=())
     n = 1 + len(states)
+    if len({t.dtype for t in flat if t is not None}) > 1:
+        found = ", ".join(sorted({backend.dtype(t) for t in flat if t is not None}))
+        raise DtypeError(f"{name} expected input, states and weights of one dtype, got {found}")
     _check_stack(name, [backend.shape(t) for t in flat[:n]], backend.shape(flat[n]), len(rows))
     return backend, flat[:n], [tuple(flat[i : i + 5]) for i in range(n, len(flat), 5)]
 

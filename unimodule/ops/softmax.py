@@ -8,17 +8,16 @@ from typing import Any
 from .. import ops
 from ..backend import Tensor
 from ..errors import ShapeError
+from ._arguments import one_axis
 from ._dispatch import expect_tensor, unary
 
 
 def _along(name: str, kernel: Callable[..., Tensor], x: Tensor, axis: int) -> Tensor:
     shape = expect_tensor(name, x).shape(x)
-    rank = len(shape) or 1  # as in PyTorch, a scalar counts as a slice of one element
-    if not -rank <= axis < rank:
-        raise ShapeError(
-            f"{name} expected -{rank} <= axis < {rank} for a tensor of shape {shape}, got {axis}"
-        )
-    return kernel(x, axis) if shape else ops.reshape(kernel(ops.reshape(x, (1,)), 0), ())
+    if not shape:  # as in PyTorch, a scalar counts as a slice of one element
+        one_axis(name, axis, 1)
+        return ops.reshape(kernel(ops.reshape(x, (1,)), 0), ())
+    return kernel(x, one_axis(name, axis, len(shape)))
 
 
 @unary(floats=True)
@@ -64,16 +63,14 @@ def logsumexp(x: Tensor, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     top = ops.stop_gradient(ops.max(x, axis=axis, keepdims=True))
     shift = ops.where(ops.isfinite(top), top, 0.0)  # an infinite shift would make inf - inf
     total = ops.log(ops.sum(ops.exp(ops.subtract(x, shift)), axis=axis, keepdims=keepdims))
-    shift = shift if keepdims else ops.reshape(shift, tuple(total.shape))
-    return ops.add(total, shift)
+    return ops.add(total, shift if keepdims else ops.reshape(shift, tuple(total.shape)))
 
 
 @unary(floats=True)
 def glu_(x: Tensor, axis: int) -> Tensor:
     """What an adapter may override of ``glu``."""
-    half = x.shape[axis] // 2
-    before = (slice(None),) * (axis % len(x.shape))
-    return ops.multiply(x[(*before, slice(0, half))], ops.sigmoid(x[(*before, slice(half, None))]))
+    a, b = ops.split(x, 2, axis=axis)
+    return ops.multiply(a, ops.sigmoid(b))
 
 
 def glu(x: Tensor, axis: int = -1) -> Tensor:
@@ -86,7 +83,8 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
     https://arxiv.org/abs/1612.08083
     """
     shape = expect_tensor("glu", x).shape(x)
-    if not -len(shape) <= axis < len(shape) or shape[axis] % 2:
+    axis = one_axis("glu", axis, len(shape))
+    if shape[axis] % 2:
         raise ShapeError(f"glu expected an axis of even size to halve, got axis {axis} of {shape}")
     return glu_(x, axis)
 
