@@ -24,7 +24,7 @@ class NumpyBackend(Backend):
     float_dtypes = frozenset(dtypes.FLOATING)
 
     def __init__(self) -> None:
-        own = {
+        own: dict[str, tape.Op] = {
             "astype": lambda x, dtype: shaping.cast(x, dtypes.to_numpy_dtype(dtype)),
             "stop_gradient": lambda x: np.asarray(getval(x)),
             "random_uniform": self._random_uniform,

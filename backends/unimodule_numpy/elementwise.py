@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .tape import constant, differentiable
+from .tape import Op, constant, differentiable
 
 SCALARS = (bool, int, float)
 
@@ -75,26 +75,28 @@ def _share(g: Any, x: Any, other: Any, loses: Any) -> Any:
     return where(equal(x, other), half, where(loses, _like(0, g), g))
 
 
-add = _binary(np.add, lambda g, ans, x1, x2: g, lambda g, ans, x1, x2: g)
-subtract = _binary(np.subtract, lambda g, ans, x1, x2: g, lambda g, ans, x1, x2: negative(g))
-multiply = _binary(np.multiply, lambda g, ans, x1, x2: multiply(g, x2), lambda g, ans, x1, x2: multiply(g, x1))
-divide = _binary(
+add: Op = _binary(np.add, lambda g, ans, x1, x2: g, lambda g, ans, x1, x2: g)
+subtract: Op = _binary(np.subtract, lambda g, ans, x1, x2: g, lambda g, ans, x1, x2: negative(g))
+multiply: Op = _binary(
+    np.multiply, lambda g, ans, x1, x2: multiply(g, x2), lambda g, ans, x1, x2: multiply(g, x1)
+)
+divide: Op = _binary(
     np.divide,
     lambda g, ans, x1, x2: divide(g, x2),
     lambda g, ans, x1, x2: negative(divide(multiply(g, ans), x2)),
 )
-pow = _binary(np.power, _pow_base, _pow_exponent)
-remainder = _binary(
+pow: Op = _binary(np.power, _pow_base, _pow_exponent)
+remainder: Op = _binary(
     np.remainder,
     lambda g, ans, x1, x2: g,
     lambda g, ans, x1, x2: negative(multiply(g, floor(divide(x1, x2)))),
 )
-maximum = _binary(
+maximum: Op = _binary(
     np.maximum,
     lambda g, ans, x1, x2: _share(g, x1, x2, less(x1, x2)),
     lambda g, ans, x1, x2: _share(g, x2, x1, less(x2, x1)),
 )
-minimum = _binary(
+minimum: Op = _binary(
     np.minimum,
     lambda g, ans, x1, x2: _share(g, x1, x2, less(x2, x1)),
     lambda g, ans, x1, x2: _share(g, x2, x1, less(x1, x2)),
@@ -108,25 +110,25 @@ def _over_square(g: Any, x: Any, x1: Any, x2: Any) -> Any:
     return where(origin, _like(0, x), divide(multiply(g, x), where(origin, _like(1, x), square)))
 
 
-atan2 = _binary(
+atan2: Op = _binary(
     np.arctan2,
     lambda g, ans, x1, x2: _over_square(g, x2, x1, x2),
     lambda g, ans, x1, x2: _over_square(g, negative(x1), x1, x2),
 )
 
 # ---------------------------------------------------------------------- two tensors, no gradient
-floor_divide = _with_scalars(constant(np.floor_divide))
-equal = _with_scalars(constant(np.equal))
-less = _with_scalars(constant(np.less))
-logical_and = _with_scalars(constant(np.logical_and))
-logical_or = _with_scalars(constant(np.logical_or))
-bitwise_and = _with_scalars(constant(np.bitwise_and))
-bitwise_or = _with_scalars(constant(np.bitwise_or))
-bitwise_xor = _with_scalars(constant(np.bitwise_xor))
-bitwise_left_shift = _with_scalars(constant(np.left_shift))
-bitwise_right_shift = _with_scalars(constant(np.right_shift))
+floor_divide: Op = _with_scalars(constant(np.floor_divide))
+equal: Op = _with_scalars(constant(np.equal))
+less: Op = _with_scalars(constant(np.less))
+logical_and: Op = _with_scalars(constant(np.logical_and))
+logical_or: Op = _with_scalars(constant(np.logical_or))
+bitwise_and: Op = _with_scalars(constant(np.bitwise_and))
+bitwise_or: Op = _with_scalars(constant(np.bitwise_or))
+bitwise_xor: Op = _with_scalars(constant(np.bitwise_xor))
+bitwise_left_shift: Op = _with_scalars(constant(np.left_shift))
+bitwise_right_shift: Op = _with_scalars(constant(np.right_shift))
 
-where = differentiable(
+where: Op = differentiable(
     None,
     lambda ans, condition, x1, x2: lambda g: unbroadcast(where(condition, g, _like(0, g)), x1),
     lambda ans, condition, x1, x2: lambda g: unbroadcast(where(condition, _like(0, g), g), x2),
@@ -147,37 +149,37 @@ def _inverse(x: Any) -> Any:
     return divide(1.0, x)
 
 
-negative = differentiable(lambda ans, x: lambda g: negative(g))(lambda x: np.negative(x))
-abs = _unary(np.abs, lambda ans, x: sign(x))
-exp = _unary(np.exp, lambda ans, x: ans)
-expm1 = _unary(np.expm1, lambda ans, x: add(ans, 1.0))
-log = _unary(np.log, lambda ans, x: _inverse(x))
-log1p = _unary(np.log1p, lambda ans, x: _inverse(add(x, 1.0)))
-sqrt = _unary(np.sqrt, lambda ans, x: divide(0.5, ans))
-sin = _unary(np.sin, lambda ans, x: cos(x))
-cos = _unary(np.cos, lambda ans, x: negative(sin(x)))
-tan = _unary(np.tan, lambda ans, x: add(multiply(ans, ans), 1.0))
-asin = _unary(np.arcsin, lambda ans, x: _inverse(sqrt(_one_minus_square(x))))
-acos = _unary(np.arccos, lambda ans, x: divide(-1.0, sqrt(_one_minus_square(x))))
-atan = _unary(np.arctan, lambda ans, x: _inverse(add(multiply(x, x), 1.0)))
-sinh = _unary(np.sinh, lambda ans, x: cosh(x))
-cosh = _unary(np.cosh, lambda ans, x: sinh(x))
-tanh = _unary(np.tanh, lambda ans, x: _one_minus_square(ans))
-asinh = _unary(np.arcsinh, lambda ans, x: _inverse(sqrt(add(multiply(x, x), 1.0))))
-acosh = _unary(np.arccosh, lambda ans, x: _inverse(sqrt(multiply(subtract(x, 1.0), add(x, 1.0)))))
-atanh = _unary(np.arctanh, lambda ans, x: _inverse(_one_minus_square(x)))
+negative: Op = differentiable(lambda ans, x: lambda g: negative(g))(lambda x: np.negative(x))
+abs: Op = _unary(np.abs, lambda ans, x: sign(x))
+exp: Op = _unary(np.exp, lambda ans, x: ans)
+expm1: Op = _unary(np.expm1, lambda ans, x: add(ans, 1.0))
+log: Op = _unary(np.log, lambda ans, x: _inverse(x))
+log1p: Op = _unary(np.log1p, lambda ans, x: _inverse(add(x, 1.0)))
+sqrt: Op = _unary(np.sqrt, lambda ans, x: divide(0.5, ans))
+sin: Op = _unary(np.sin, lambda ans, x: cos(x))
+cos: Op = _unary(np.cos, lambda ans, x: negative(sin(x)))
+tan: Op = _unary(np.tan, lambda ans, x: add(multiply(ans, ans), 1.0))
+asin: Op = _unary(np.arcsin, lambda ans, x: _inverse(sqrt(_one_minus_square(x))))
+acos: Op = _unary(np.arccos, lambda ans, x: divide(-1.0, sqrt(_one_minus_square(x))))
+atan: Op = _unary(np.arctan, lambda ans, x: _inverse(add(multiply(x, x), 1.0)))
+sinh: Op = _unary(np.sinh, lambda ans, x: cosh(x))
+cosh: Op = _unary(np.cosh, lambda ans, x: sinh(x))
+tanh: Op = _unary(np.tanh, lambda ans, x: _one_minus_square(ans))
+asinh: Op = _unary(np.arcsinh, lambda ans, x: _inverse(sqrt(add(multiply(x, x), 1.0))))
+acosh: Op = _unary(np.arccosh, lambda ans, x: _inverse(sqrt(multiply(subtract(x, 1.0), add(x, 1.0)))))
+atanh: Op = _unary(np.arctanh, lambda ans, x: _inverse(_one_minus_square(x)))
 
 
 def _erf(x: Any) -> Any:
     return np.vectorize(math.erf, otypes=[x.dtype])(x) if x.size else x.copy()  # NumPy has no erf
 
 
-erf = _unary(_erf, lambda ans, x: multiply(exp(negative(multiply(x, x))), 2.0 / math.sqrt(math.pi)))
+erf: Op = _unary(_erf, lambda ans, x: multiply(exp(negative(multiply(x, x))), 2.0 / math.sqrt(math.pi)))
 
-sign = constant(np.sign)
-floor = constant(np.floor)
-ceil = constant(np.ceil)
-round = constant(np.round)
-isnan = constant(np.isnan)
-logical_not = constant(np.logical_not)
-bitwise_invert = constant(np.invert)
+sign: Op = constant(np.sign)
+floor: Op = constant(np.floor)
+ceil: Op = constant(np.ceil)
+round: Op = constant(np.round)
+isnan: Op = constant(np.isnan)
+logical_not: Op = constant(np.logical_not)
+bitwise_invert: Op = constant(np.invert)

@@ -8,7 +8,7 @@ import numpy as np
 from autograd.tracer import getval
 
 from .shaping import broadcast_to
-from .tape import differentiable
+from .tape import Op, differentiable
 
 
 # ---------------------------------------------------------------------- x[key], basic keys
@@ -18,8 +18,8 @@ def _put(g: Any, key: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-_put_back = differentiable(lambda ans, g, key, shape: lambda gg: getitem(gg, key))(_put)
-getitem = differentiable(lambda ans, x, key: lambda g: _put_back(g, key, x.shape))(lambda x, key: x[key])
+_put_back: Op = differentiable(lambda ans, g, key, shape: lambda gg: getitem(gg, key))(_put)
+getitem: Op = differentiable(lambda ans, x, key: lambda g: _put_back(g, key, x.shape))(lambda x, key: x[key])
 
 
 # ---------------------------------------------------------------------- whole slices
@@ -29,8 +29,10 @@ def _add_slices(g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
     return out
 
 
-_take_back = differentiable(lambda ans, g, indices, axis, shape: lambda gg: _take(gg, indices, axis))(_add_slices)
-_take = differentiable(lambda ans, x, indices, axis: lambda g: _take_back(g, indices, axis, x.shape))(
+_take_back: Op = differentiable(lambda ans, g, indices, axis, shape: lambda gg: _take(gg, indices, axis))(
+    _add_slices
+)
+_take: Op = differentiable(lambda ans, x, indices, axis: lambda g: _take_back(g, indices, axis, x.shape))(
     lambda x, indices, axis: np.take(x, indices, axis=axis)
 )
 
@@ -52,8 +54,10 @@ def _add_elements(g: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> An
     return out
 
 
-_pick_back = differentiable(lambda ans, g, indices, axis, shape: lambda gg: _pick(gg, indices, axis))(_add_elements)
-_pick = differentiable(lambda ans, x, indices, axis: lambda g: _pick_back(g, indices, axis, x.shape))(
+_pick_back: Op = differentiable(lambda ans, g, indices, axis, shape: lambda gg: _pick(gg, indices, axis))(
+    _add_elements
+)
+_pick: Op = differentiable(lambda ans, x, indices, axis: lambda g: _pick_back(g, indices, axis, x.shape))(
     lambda x, indices, axis: x[_mesh(indices, axis)]
 )
 

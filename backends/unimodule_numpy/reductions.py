@@ -8,7 +8,7 @@ import numpy as np
 
 from .elementwise import divide, equal, multiply, where
 from .shaping import broadcast_to, flip, permute_dims, reshape
-from .tape import constant, differentiable
+from .tape import Op, constant, differentiable
 
 
 def _kept(x: Any, axis: Any) -> tuple[int, ...]:
@@ -22,7 +22,7 @@ def _sum_vjp(ans: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> A
     return lambda g: broadcast_to(reshape(g, _kept(x, axis)), x.shape)
 
 
-sum = differentiable(_sum_vjp)(
+sum: Op = differentiable(_sum_vjp)(
     lambda x, *, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
 )
 
@@ -36,10 +36,10 @@ def _extremum_vjp(ans: Any, x: Any, *, axis: Any = None, keepdims: bool = False)
     return vjp
 
 
-max = differentiable(_extremum_vjp)(
+max: Op = differentiable(_extremum_vjp)(
     lambda x, *, axis=None, keepdims=False: np.max(x, axis=axis, keepdims=keepdims)
 )
-min = differentiable(_extremum_vjp)(
+min: Op = differentiable(_extremum_vjp)(
     lambda x, *, axis=None, keepdims=False: np.min(x, axis=axis, keepdims=keepdims)
 )
 
@@ -69,11 +69,11 @@ def _exclusive_prod(x: Any) -> Any:
     return cumulative_prod(getitem(concat([one, x], axis=-1), (..., slice(None, -1))), axis=-1)
 
 
-prod = differentiable(_prod_vjp)(
+prod: Op = differentiable(_prod_vjp)(
     lambda x, *, axis=None, keepdims=False: np.prod(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
 )
 
-cumulative_sum = differentiable(
+cumulative_sum: Op = differentiable(
     lambda ans, x, *, axis: lambda g: flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis)
 )(lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype))
 
@@ -93,16 +93,16 @@ def _cumulative_prod_vjp(ans: Any, x: Any, *, axis: int) -> Any:
     return vjp
 
 
-cumulative_prod = differentiable(_cumulative_prod_vjp)(
+cumulative_prod: Op = differentiable(_cumulative_prod_vjp)(
     lambda x, *, axis: np.cumprod(x, axis=axis, dtype=x.dtype)
 )
 
-all = constant(lambda x, *, axis=None, keepdims=False: np.all(x, axis=axis, keepdims=keepdims))
-any = constant(lambda x, *, axis=None, keepdims=False: np.any(x, axis=axis, keepdims=keepdims))
-argmax = constant(
+all: Op = constant(lambda x, *, axis=None, keepdims=False: np.all(x, axis=axis, keepdims=keepdims))
+any: Op = constant(lambda x, *, axis=None, keepdims=False: np.any(x, axis=axis, keepdims=keepdims))
+argmax: Op = constant(
     lambda x, *, axis=None, keepdims=False: np.argmax(x, axis=axis, keepdims=keepdims).astype(np.int64)
 )
-argmin = constant(
+argmin: Op = constant(
     lambda x, *, axis=None, keepdims=False: np.argmin(x, axis=axis, keepdims=keepdims).astype(np.int64)
 )
 
@@ -115,7 +115,7 @@ def _argsort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
     return (x.shape[axis] - 1 - order).astype(np.int64)
 
 
-argsort = constant(_argsort)
+argsort: Op = constant(_argsort)
 
 
 # ---------------------------------------------------------------------- products of matrices
@@ -131,7 +131,7 @@ def _matmul_vjps() -> tuple[Any, Any]:
     )
 
 
-_matmul = differentiable(*_matmul_vjps())(lambda x1, x2: np.matmul(x1, x2))
+_matmul: Op = differentiable(*_matmul_vjps())(lambda x1, x2: np.matmul(x1, x2))
 
 
 def matmul(x1: Any, x2: Any) -> Any:
@@ -139,11 +139,7 @@ def matmul(x1: Any, x2: Any) -> Any:
     left, right = x1.ndim == 1, x2.ndim == 1
     if not (left or right):
         return _matmul(x1, x2)
-    out = _matmul(
-        reshape(x1, (1, *x1.shape)) if left else x1, reshape(x2, (*x2.shape, 1)) if right else x2
-    )
+    out = _matmul(reshape(x1, (1, *x1.shape)) if left else x1, reshape(x2, (*x2.shape, 1)) if right else x2)
     shape = out.shape
     shape = shape[:-1] if right else shape
     return reshape(out, (*shape[:-2], shape[-1]) if left and not right else shape[:-1] if left else shape)
-
-

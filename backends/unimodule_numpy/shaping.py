@@ -9,15 +9,17 @@ from autograd.core import defvjp_argnums
 from autograd.extend import primitive
 from autograd.tracer import getval
 
-from .tape import differentiable
+from .tape import Op, differentiable
 
-reshape = differentiable(lambda ans, x, shape: lambda g: reshape(g, x.shape))(
+reshape: Op = differentiable(lambda ans, x, shape: lambda g: reshape(g, x.shape))(
     lambda x, shape: np.reshape(x, shape)
 )
-permute_dims = differentiable(
-    lambda ans, x, axes: lambda g: permute_dims(g, tuple(int(i) for i in np.argsort([a % x.ndim for a in axes])))
+permute_dims: Op = differentiable(
+    lambda ans, x, axes: (
+        lambda g: permute_dims(g, tuple(int(i) for i in np.argsort([a % x.ndim for a in axes])))
+    )
 )(lambda x, axes: np.transpose(x, axes))
-flip = differentiable(lambda ans, x, *, axis=None: lambda g: flip(g, axis=axis))(
+flip: Op = differentiable(lambda ans, x, *, axis=None: lambda g: flip(g, axis=axis))(
     lambda x, *, axis=None: np.flip(x, axis)
 )
 
@@ -28,12 +30,10 @@ def _broadcast_vjp(ans: Any, x: Any, shape: tuple[int, ...]) -> Any:
     return lambda g: unbroadcast(g, x)
 
 
-broadcast_to = differentiable(_broadcast_vjp)(lambda x, shape: np.broadcast_to(x, shape))
+broadcast_to: Op = differentiable(_broadcast_vjp)(lambda x, shape: np.broadcast_to(x, shape))
 
 
-@primitive
-def _concat(axis: int, *arrays: Any) -> Any:
-    return np.concatenate(arrays, axis=axis)
+_concat: Op = primitive(lambda axis, *arrays: np.concatenate(arrays, axis=axis))
 
 
 def _concat_vjps(argnums: Any, ans: Any, args: Any, kwargs: Any) -> Any:
@@ -71,7 +71,7 @@ def pad(x: Any, widths: Any, *, value: float = 0.0) -> Any:
 
 
 # A plain primitive, not a rounded one: the result's dtype is the point.
-_cast = primitive(lambda x, dtype: np.asarray(x).astype(dtype))
+_cast: Op = primitive(lambda x, dtype: np.asarray(x).astype(dtype))
 defvjp_argnums(_cast, lambda argnums, ans, args, kwargs: lambda g: (_cast(g, args[0].dtype),))
 
 

@@ -25,6 +25,8 @@ from autograd.util import toposort
 ArrayVSpace.register(ml_dtypes.bfloat16)
 ArrayBox.register(ml_dtypes.bfloat16)
 
+Op = Callable[..., Any]
+
 _HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 # autograd numbers its traces with one counter for the whole process: two threads must not trace at a time.
@@ -52,7 +54,8 @@ def rounded(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def differentiable(*vjps: Callable[..., Any] | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a NumPy function an op with a gradient. ``vjps``: for each positional argument ``(ans, *args, **kwargs) ->
-    (gradient of ans -> gradient of the argument)``, or None for an argument without one."""
+    (gradient of ans -> gradient of the argument)``, or None for an argument without one.
+    """
 
     def decorate(fn: Callable[..., Any]) -> Callable[..., Any]:
         traced = primitive(rounded(fn))
@@ -67,7 +70,7 @@ def constant(fn: Callable[..., Any]) -> Callable[..., Any]:
     compute = rounded(fn)
 
     @functools.wraps(fn)
-    def call(*args: Any, **kwargs: Any) -> np.ndarray[Any, Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
         return compute(*map(getval, args), **kwargs)
 
     return call
@@ -126,6 +129,8 @@ def _backward(loss: Any) -> dict[Any, Any]:
 def _as_gradient(gradient: Any, value: Any) -> Any:
     if gradient is None:
         return np.zeros(value.shape, value.dtype)
-    if gradient.dtype != value.dtype:  # a native operator met a Python scalar: NumPy 1.x makes 0-d float32 float64
+    if (
+        gradient.dtype != value.dtype
+    ):  # a native operator met a Python scalar: NumPy 1.x makes 0-d float32 float64
         return gradient.astype(value.dtype)
     return gradient if isinstance(gradient, ArrayBox) else np.asarray(gradient)

@@ -28,7 +28,9 @@ def one_axis(name: str, axis: Any, rank: int) -> int:
     except TypeError:
         raise ShapeError(f"ops.{name} expected an integer axis, got {axis!r}") from None
     if not -rank <= i < rank:
-        raise ShapeError(f"ops.{name} got axis {i} for a tensor of {rank} axes; expected {-rank} <= axis < {rank}")
+        raise ShapeError(
+            f"ops.{name} got axis {i} for a tensor of {rank} axes; expected {-rank} <= axis < {rank}"
+        )
     return i + rank if i < 0 else i
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 import numpy as np
 
@@ -47,6 +47,13 @@ CHECKS: dict[str, Callable[..., None]] = {}
 """Op name -> a function that raises our error if the arguments of a call that failed were at fault."""
 
 SCALARS = (bool, int, float)
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether ``x`` is a Python number; NumPy's float64, though a float, is an array of no axes."""
+    return isinstance(x, SCALARS) and not isinstance(x, np.generic)
+
+
 NUMPY = "numpy"
 
 
@@ -89,7 +96,8 @@ def declare(fn: Callable[..., Any]) -> str:
 
 def checks(name: str) -> Callable[[F], F]:
     """Enter a function, called with the arguments of op ``name``, that says what is wrong with them. It is asked only
-    after a native error: frameworks word and class theirs too differently for ``explain`` to tell what was meant."""
+    after a native error: frameworks word and class theirs too differently for ``explain`` to tell what was meant.
+    """
 
     def enter(fn: F) -> F:
         CHECKS[name] = fn
@@ -123,7 +131,7 @@ def adopt(backend: Backend, array: Any, like: Tensor) -> Tensor:
     return backend.from_numpy(host, dtypes.canonical(host.dtype), backend.device(like))
 
 
-def scalar_tensor(backend: Backend, value: float, like: Tensor) -> Tensor:
+def scalar_tensor(backend: Backend, value: bool | int | float, like: Tensor) -> Tensor:
     """A Python scalar as a 0-d tensor of ``like``'s dtype (default float for a float beside integers)."""
     dtype = backend.dtype(like)
     if isinstance(value, float) and not dtypes.is_floating(dtype):
@@ -143,6 +151,10 @@ def unify(backend: Backend, tensors: list[Tensor]) -> list[Tensor]:
 
 
 # ---------------------------------------------------------------------- one tensor first
+@overload
+def unary(fn: F) -> F: ...
+@overload
+def unary(*, floats: bool = ...) -> Callable[[F], F]: ...
 def unary(fn: F | None = None, *, floats: bool = False) -> Any:
     """Dispatch on the first argument. ``floats``: integer and bool tensors are cast to the default float first."""
     if fn is None:
@@ -176,9 +188,14 @@ def _resolve_unary(name: str, x: Any, floats: bool) -> Callable[..., Any]:
 
 
 # ---------------------------------------------------------------------- two operands that broadcast
+@overload
+def binary(fn: F) -> F: ...
+@overload
+def binary(*, floats: bool = ..., only: tuple[str, ...] | None = ...) -> Callable[[F], F]: ...
 def binary(fn: F | None = None, *, floats: bool = False, only: tuple[str, ...] | None = None) -> Any:
     """Dispatch on two operands after promoting them. ``floats``: the result is a float, so integers are cast first.
-    ``only``: the dtypes that the op is defined for."""
+    ``only``: the dtypes that the op is defined for.
+    """
     if fn is None:
         return functools.partial(binary, floats=floats, only=only)
     name = declare(fn)
@@ -209,34 +226,44 @@ def _resolve_binary(
         if isinstance(x2, np.ndarray | np.generic):
             return lambda x1, x2: both(x1, adopt(backend, x2, x1))
 
+    accepted: set[Any] = set()
+
     def verify(x: Tensor) -> None:
-        if allowed is not None and (dtype := backend.dtype(x)) not in allowed:
+        if allowed is None or x.dtype in accepted:
+            return
+        if (dtype := backend.dtype(x)) not in allowed:
             raise DtypeError(f"ops.{name} is not defined for {dtype}; it takes {', '.join(sorted(allowed))}")
+        accepted.add(x.dtype)
 
     def both(x1: Tensor, x2: Tensor) -> Any:
         if x1.dtype != x2.dtype:
             x1, x2 = unify(backend, [x1, x2])
-        if allowed is not None:
-            verify(x1)
+        verify(x1)
         if floats and not is_float_tensor(x1):
             x1, x2 = to_float(backend, x1), to_float(backend, x2)
         return impl(x1, x2)
 
-    def fit(x: Tensor, scalar: float) -> Tensor:
-        """The tensor in the dtype in which it meets a scalar."""
-        if allowed is not None:
-            verify(x)
+    def meet(x: Tensor, scalar: bool | int | float) -> tuple[Tensor, bool | int | float]:
+        """The tensor in the dtype in which it meets a scalar, and the scalar: a bool beside numbers is one of them."""
         if not is_float_tensor(x):
-            if floats or type(scalar) is float:
-                return to_float(backend, x)
-            if type(scalar) is int and backend.dtype(x) == "bool":
-                return kernel(backend, "astype")(x, dtypes.DEFAULT_INT)
-        return x
+            if floats or isinstance(scalar, float):
+                x = to_float(backend, x)
+            elif backend.dtype(x) == "bool":
+                if isinstance(scalar, bool):
+                    verify(x)
+                    return x, scalar
+                x = kernel(backend, "astype")(x, dtypes.DEFAULT_INT)
+        verify(x)
+        return x, int(scalar) if isinstance(scalar, bool) else scalar
 
-    if isinstance(x1, SCALARS):
-        return lambda x1, x2: impl(x1, fit(x2, x1))
-    if isinstance(x2, SCALARS):
-        return lambda x1, x2: impl(fit(x1, x2), x2)
+    def scalar_first(x1: float, x2: Tensor) -> Any:
+        x2, x1 = meet(x2, x1)
+        return impl(x1, x2)
+
+    if is_scalar(x1):
+        return scalar_first
+    if is_scalar(x2):
+        return lambda x1, x2: impl(*meet(x1, x2))
     return both
 
 
@@ -285,10 +312,10 @@ def gather(name: str, *values: Any, same_dtype: Iterable[int] | None = None) -> 
         if backend.info.name != NUMPY and isinstance(value, np.ndarray | np.generic):
             out[i] = adopt(backend, value, anchor)
     positions = range(len(out)) if same_dtype is None else list(same_dtype)
-    tensors = [i for i in positions if out[i] is not None and not isinstance(out[i], SCALARS)]
+    tensors = [i for i in positions if out[i] is not None and not is_scalar(out[i])]
     anchor = out[tensors[0]] if tensors else anchor
     for i, value in enumerate(out):
-        if isinstance(value, SCALARS):
+        if is_scalar(value):
             out[i] = scalar_tensor(backend, value, anchor)
     together = [i for i in positions if out[i] is not None]
     for i, tensor in zip(together, unify(backend, [out[i] for i in together]), strict=True):
@@ -376,7 +403,9 @@ def _tensors(values: Iterable[Any]) -> Iterator[tuple[Backend, Tensor]]:
             yield backend, value
 
 
-def explain(name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> UnimoduleError | None:
+def explain(
+    name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> UnimoduleError | None:
     """What a failed call of an op should have said, from its arguments; None where it was not the arguments' fault."""
     if isinstance(error, TypeError) and "argument" in str(error) and error.__traceback__.tb_next is None:  # type: ignore[union-attr]
         return None  # a wrong call of the Python function itself
@@ -389,7 +418,9 @@ def explain(name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str
         )
     devices = {backend.device(t) for backend, t in tensors if backend.is_concrete(t)}
     if len(devices) > 1:
-        return DeviceError(f"ops.{name} got tensors on {' and '.join(sorted(devices))}; move one with net.to(device=...)")
+        return DeviceError(
+            f"ops.{name} got tensors on {' and '.join(sorted(devices))}; move one with net.to(device=...)"
+        )
     if isinstance(error, IndexError):
         return OutOfRangeError(f"ops.{name}: {error}")
     described = ", ".join(f"{backend.shape(t)} {backend.dtype(t)}" for backend, t in tensors)
@@ -400,8 +431,13 @@ def explain(name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     if isinstance(error, TypeError | NotImplementedError):
         return DtypeError(f"ops.{name} cannot take {described or 'these arguments'}: {first_line}")
-    if isinstance(error, ValueError | RuntimeError | ArithmeticError) or type(error).__module__.split(".")[0] != "builtins":
-        others = [repr(a) for a in args if isinstance(a, int | float | str | tuple) and not isinstance(a, bool)]
+    if (
+        isinstance(error, ValueError | RuntimeError | ArithmeticError)
+        or type(error).__module__.split(".")[0] != "builtins"
+    ):
+        others = [
+            repr(a) for a in args if isinstance(a, int | float | str | tuple) and not isinstance(a, bool)
+        ]
         options = [f"{k}={v!r}" for k, v in kwargs.items() if isinstance(v, int | float | str | tuple)]
         given = "; ".join(filter(None, [described, ", ".join(others + options)]))
         return ShapeError(f"ops.{name} cannot take {given}: {first_line}")
@@ -416,4 +452,15 @@ def _dress(op: Callable[..., Any], fn: Callable[..., Any]) -> Any:
     return op
 
 
-__all__ = ["DEFAULTS", "ArgumentError", "binary", "call", "checks", "gather", "kernel", "paired", "required", "unary"]
+__all__ = [
+    "DEFAULTS",
+    "ArgumentError",
+    "binary",
+    "call",
+    "checks",
+    "gather",
+    "kernel",
+    "paired",
+    "required",
+    "unary",
+]

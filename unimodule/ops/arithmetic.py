@@ -16,13 +16,13 @@ from ..backend import Tensor
 from ..errors import DtypeError
 from ._arguments import broadcast_shapes
 from ._dispatch import (
-    SCALARS,
     binary,
     call,
     checks,
     declare,
     expect_tensor,
     gather,
+    is_scalar,
     required,
     scalar_tensor,
     to_float,
@@ -34,9 +34,9 @@ BITS = dtypes.BOOL + dtypes.INTEGER
 
 def _tensors(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
     """Both operands as tensors: a scalar becomes a 0-d one."""
-    if type(x1) in SCALARS:
+    if is_scalar(x1):
         return scalar_tensor(expect_tensor("", x2), x1, x2), x2
-    if type(x2) in SCALARS:
+    if is_scalar(x2):
         return x1, scalar_tensor(expect_tensor("", x1), x2, x1)
     return x1, x2
 
@@ -105,7 +105,7 @@ def clip_(x: Tensor, low: Any, high: Any) -> Tensor:
 
 
 def _beyond(outside: Tensor, bound: Any) -> Tensor:
-    if type(bound) in SCALARS:
+    if is_scalar(bound):
         return ops.logical_or(outside, True) if bound != bound else outside
     return ops.logical_or(outside, ops.isnan(bound))
 
@@ -131,8 +131,8 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     if backend.dtype(x) == "bool":
         raise DtypeError("ops.clip is not defined for bool")
     bounds = [b for b in (min, max) if b is not None]
-    if all(type(b) in SCALARS for b in bounds):
-        x = to_float(backend, x) if any(type(b) is float for b in bounds) else x
+    if all(is_scalar(b) for b in bounds):
+        x = to_float(backend, x) if any(isinstance(b, float) for b in bounds) else x
     else:
         backend, (x, min, max) = gather("clip", x, min, max)
         broadcast_shapes("clip", *(tuple(t.shape) for t in (x, min, max) if t is not None))
@@ -271,7 +271,7 @@ def bitwise_right_shift(x1: Any, x2: Any, /) -> Tensor:
 def _check_broadcast(name: str) -> None:
     @checks(name)
     def check(x1: Any, x2: Any, /) -> None:
-        broadcast_shapes(name, *(() if type(x) in SCALARS else tuple(x.shape) for x in (x1, x2)))
+        broadcast_shapes(name, *(() if is_scalar(x) else tuple(x.shape) for x in (x1, x2)))
 
 
 BINARY = tuple(

@@ -183,5 +183,3 @@ def dtype(x: Tensor, /) -> str:
 def device(x: Tensor, /) -> str:
     """Where the tensor lies: "cpu" or "gpu:0"."""
     return expect_tensor("device", x).device(x)
-
-

@@ -9,7 +9,6 @@ device)``; without them values come from the host.
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
@@ -96,7 +95,9 @@ def empty(
     return zeros(shape, dtype=dtype, device=device, like=like, backend=backend)
 
 
-def full_like(x: Tensor, /, fill_value: bool | int | float, *, dtype: Any = None, device: str | None = None) -> Tensor:
+def full_like(
+    x: Tensor, /, fill_value: bool | int | float, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """One value everywhere, with shape, dtype and device of ``x``."""
     backend, target = place(None, device, x)
     kind = backend.dtype(x) if dtype is None else dtypes.canonical(dtype)
@@ -189,9 +190,9 @@ def eye(
 ) -> Tensor:
     """Ones on the k-th diagonal (above the main one for k > 0), zeros elsewhere."""
     found, target = place(backend, device, like)
-    shape = sizes("eye", (n_rows, n_rows if n_cols is None else n_cols))
+    rows, columns = sizes("eye", (n_rows, n_rows if n_cols is None else n_cols))
     kind = dtypes.canonical(dtypes.DEFAULT_FLOAT if dtype is None else dtype)
-    return found.from_numpy(np.eye(*shape, k=k), kind, target)
+    return found.from_numpy(np.eye(rows, columns, k), kind, target)
 
 
 # ---------------------------------------------------------------------- made of other tensors
@@ -214,7 +215,10 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
     if any(len(shape_of(x)) != 1 for x in found):
         raise ShapeError(f"ops.meshgrid expected vectors, got shapes {[shape_of(x) for x in found]}")
     rank = len(found)
-    thin = [ops.reshape(x, (1,) * i + (-1 if 0 not in shape_of(x) else 0,) + (1,) * (rank - 1 - i)) for i, x in enumerate(found)]
+    thin = [
+        ops.reshape(x, (1,) * i + (-1 if 0 not in shape_of(x) else 0,) + (1,) * (rank - 1 - i))
+        for i, x in enumerate(found)
+    ]
     grids = ops.broadcast_arrays(*thin)
     return [ops.swapaxes(g, 0, 1) for g in grids] if indexing == "xy" and rank > 1 else grids
 
@@ -267,7 +271,7 @@ def one_hot(x: Tensor, num_classes: int, /, *, dtype: Any = dtypes.DEFAULT_INT) 
     backend = expect_tensor("one_hot", x)
     if not dtypes.is_integer(kind := backend.dtype(x)):
         raise DtypeError(f"ops.one_hot expected integers, got {kind}")
-    if num_classes < 1 and math.prod(shape_of(x)):
+    if num_classes < 1 and 0 not in shape_of(x):
         raise OutOfRangeError(f"ops.one_hot got num_classes={num_classes}")
     backend.check_indices(x, num_classes)
     places = arange(num_classes, dtype=kind, like=x)

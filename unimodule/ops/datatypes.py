@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 from typing import Any
 
@@ -11,7 +12,7 @@ from .. import dtypes
 from ..backend import Tensor
 from ..errors import ArgumentError, DtypeError
 from ..registry import find_backend
-from ._dispatch import SCALARS, expect_tensor, required, unary
+from ._dispatch import expect_tensor, is_scalar, required, unary
 
 bool = "bool"
 int8, int16, int32, int64 = dtypes.SIGNED
@@ -31,7 +32,8 @@ _KINDS = {
 
 @unary
 @required
-def astype_(x: Tensor, dtype: str) -> Tensor: ...
+def astype_(x: Tensor, dtype: str) -> Tensor:
+    """The kernel of ``astype``."""
 
 
 def astype(x: Tensor, dtype: Any, /, *, copy: Any = True, device: str | None = None) -> Tensor:
@@ -70,15 +72,15 @@ def result_type(*arrays_and_dtypes: Any) -> str:
         >>> result_type("int8", "uint8"), result_type("bfloat16", 1.0), result_type("int32", 2.5)
         ('int16', 'bfloat16', 'float32')
     """
-    scalars = [v for v in arrays_and_dtypes if type(v) in SCALARS]
-    others = [_dtype_of(v) for v in arrays_and_dtypes if type(v) not in SCALARS]
+    scalars = [v for v in arrays_and_dtypes if is_scalar(v)]
+    others = [_dtype_of(v) for v in arrays_and_dtypes if not is_scalar(v)]
     if not others:
         raise ArgumentError("ops.result_type needs at least one tensor or dtype")
     result = dtypes.promote(*others)
     for scalar in scalars:
-        if type(scalar) is float and not dtypes.is_floating(result):
+        if isinstance(scalar, float) and not dtypes.is_floating(result):
             result = dtypes.DEFAULT_FLOAT
-        elif type(scalar) is int and result == "bool":
+        elif not isinstance(scalar, builtins.bool) and result == "bool":
             result = dtypes.DEFAULT_INT
     return result
 
@@ -144,12 +146,9 @@ def finfo(dtype: Any, /) -> FloatInfo:
     name = _dtype_of(dtype)
     if not dtypes.is_floating(name):
         raise DtypeError(f"ops.finfo expected a floating dtype, got {name}")
-    if name == "bfloat16":
-        import ml_dtypes
+    import ml_dtypes  # not at import time: it is needed nowhere else here
 
-        limits = ml_dtypes.finfo("bfloat16")
-    else:
-        limits = np.finfo(name)
+    limits: Any = ml_dtypes.finfo(name)  # type: ignore[no-untyped-call]
     low, high, normal = float(limits.min), float(limits.max), float(limits.smallest_normal)
     return FloatInfo(limits.bits, float(limits.eps), high, low, normal, name)
 

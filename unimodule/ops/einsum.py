@@ -64,13 +64,17 @@ def _parse(subscripts: str, shapes: list[Shape]) -> tuple[list[str], str]:
         if counts[-1] < 0 or (counts[-1] and "..." not in term):
             raise ShapeError(f"ops.einsum cannot match {term!r} in {subscripts!r} to shape {shape}")
     symbols = [chr(0x2460 + i) for i in range(max(counts))][::-1]  # counted from the right: they broadcast
-    terms = [t.replace("...", "".join(symbols[len(symbols) - n :])) for t, n in zip(terms, counts, strict=True)]
+    terms = [
+        t.replace("...", "".join(symbols[len(symbols) - n :])) for t, n in zip(terms, counts, strict=True)
+    ]
     letters = "".join(terms)
     if not arrow:
         right = "..." + "".join(sorted(c for c in set(letters) if c.isascii() and letters.count(c) == 1))
     result = right.replace("...", "".join(symbols), 1)
     if len(set(result)) != len(result) or set(result) - set(letters):
-        raise ArgumentError(f"ops.einsum got {subscripts!r}, whose result names an axis twice or one that is not there")
+        raise ArgumentError(
+            f"ops.einsum got {subscripts!r}, whose result names an axis twice or one that is not there"
+        )
     return terms, result
 
 
@@ -110,7 +114,11 @@ def _sum_out(backend: Backend, x: Tensor, term: str, wanted: set[str]) -> tuple[
 
 
 def _contract(
-    backend: Backend, first: tuple[Tensor, str], second: tuple[Tensor, str], wanted: set[str], sizes: dict[str, int]
+    backend: Backend,
+    first: tuple[Tensor, str],
+    second: tuple[Tensor, str],
+    wanted: set[str],
+    sizes: dict[str, int],
 ) -> tuple[Tensor, str]:
     """One product of two operands, with every letter summed that nobody wants any more."""
     (x, a), (y, b) = first, second

@@ -156,17 +156,20 @@ def atanh(x: Tensor, /) -> Tensor:
 # ---------------------------------------------------------------------- sign and magnitude
 @unary
 @required
-def abs_(x: Tensor, /) -> Tensor: ...
+def abs_(x: Tensor, /) -> Tensor:
+    """The kernel of ``abs``."""
 
 
 @unary
 @required
-def negative_(x: Tensor, /) -> Tensor: ...
+def negative_(x: Tensor, /) -> Tensor:
+    """The kernel of ``negative``."""
 
 
 @unary
 @required
-def sign_(x: Tensor, /) -> Tensor: ...
+def sign_(x: Tensor, /) -> Tensor:
+    """The kernel of ``sign``."""
 
 
 def _numeric(name: str, x: Tensor) -> Tensor:
@@ -206,17 +209,20 @@ def signbit(x: Tensor, /) -> Tensor:
 # ---------------------------------------------------------------------- rounding
 @unary
 @required
-def floor_(x: Tensor, /) -> Tensor: ...
+def floor_(x: Tensor, /) -> Tensor:
+    """The kernel of ``floor``."""
 
 
 @unary
 @required
-def ceil_(x: Tensor, /) -> Tensor: ...
+def ceil_(x: Tensor, /) -> Tensor:
+    """The kernel of ``ceil``."""
 
 
 @unary
 @required
-def round_(x: Tensor, /) -> Tensor: ...
+def round_(x: Tensor, /) -> Tensor:
+    """The kernel of ``round``."""
 
 
 @unary
@@ -273,12 +279,14 @@ def isfinite(x: Tensor, /) -> Tensor:
 # ---------------------------------------------------------------------- logic and bits
 @unary
 @required
-def logical_not_(x: Tensor, /) -> Tensor: ...
+def logical_not_(x: Tensor, /) -> Tensor:
+    """The kernel of ``logical_not``."""
 
 
 @unary
 @required
-def bitwise_invert_(x: Tensor, /) -> Tensor: ...
+def bitwise_invert_(x: Tensor, /) -> Tensor:
+    """The kernel of ``bitwise_invert``."""
 
 
 def logical_not(x: Tensor, /) -> Tensor:

@@ -21,25 +21,29 @@ from ._dispatch import call, declare, expect_tensor, gather, required, unary
 
 @unary
 @required
-def getitem_(x: Tensor, key: tuple[Any, ...]) -> Tensor: ...
+def getitem_(x: Tensor, key: tuple[Any, ...]) -> Tensor:
+    """The kernel of ``getitem``."""
 
 
 @required
-def take_(x: Tensor, indices: Tensor, *, axis: int) -> Tensor: ...
+def take_(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
+    """The kernel of ``take``."""
 
 
 declare(take_)
 
 
 @required
-def take_along_axis_(x: Tensor, indices: Tensor, *, axis: int = -1) -> Tensor: ...
+def take_along_axis_(x: Tensor, indices: Tensor, *, axis: int = -1) -> Tensor:
+    """The kernel of ``take_along_axis``."""
 
 
 declare(take_along_axis_)
 
 
 @required
-def where_(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor: ...
+def where_(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    """The kernel of ``where``."""
 
 
 declare(where_)
@@ -100,7 +104,9 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
     shape, wanted = shape_of(x), shape_of(indices)
     axis = one_axis("take_along_axis", axis, len(shape))
     if len(wanted) != len(shape):
-        raise ShapeError(f"ops.take_along_axis expected indices of {len(shape)} axes as in {shape}, got {wanted}")
+        raise ShapeError(
+            f"ops.take_along_axis expected indices of {len(shape)} axes as in {shape}, got {wanted}"
+        )
     broadcast_shapes("take_along_axis", *((*s[:axis], *s[axis + 1 :]) for s in (shape, wanted)))
     backend.check_indices(indices, shape[axis])
     return call(backend, "take_along_axis", x, indices, axis=axis)
@@ -245,8 +251,10 @@ def _advanced(backend: Backend, x: Tensor, entries: list[Any]) -> Tensor:
     shape = shape_of(x)
     flat: Any = 0
     for i in chosen:
-        flat = ops.add(ops.multiply(flat, shape[i]), _forward(backend, entries[i], shape[i])) if i != chosen[0] else (
-            _forward(backend, entries[i], shape[i])
+        flat = (
+            ops.add(ops.multiply(flat, shape[i]), _forward(backend, entries[i], shape[i]))
+            if i != chosen[0]
+            else (_forward(backend, entries[i], shape[i]))
         )
     others = [i for i in range(len(shape)) if i not in chosen]
     x = ops.permute_dims(x, tuple(chosen + others))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from .. import ops
 from ..backend import Tensor
@@ -14,7 +14,8 @@ from ._dispatch import call, declare, expect_tensor, gather, required
 
 
 @required
-def concat_(arrays: list[Tensor], *, axis: int = 0) -> Tensor: ...
+def concat_(arrays: list[Tensor], *, axis: int = 0) -> Tensor:
+    """The kernel of ``concat``."""
 
 
 declare(concat_)
@@ -39,7 +40,10 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
         raise ArgumentError("ops.concat got no tensors")
     backend, found = gather("concat", *arrays)
     if axis is None:
-        found, axis = [ops.reshape(x, (-1,)) if 0 not in shape_of(x) else ops.reshape(x, (0,)) for x in found], 0
+        found, axis = (
+            [ops.reshape(x, (-1,)) if 0 not in shape_of(x) else ops.reshape(x, (0,)) for x in found],
+            0,
+        )
     shapes = [shape_of(x) for x in found]
     axis = one_axis("concat", axis, len(shapes[0]))
     rest = {(*s[:axis], *s[axis + 1 :]) if len(s) > axis else None for s in shapes}
@@ -104,6 +108,8 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> tupl
             raise ShapeError(f"ops.split cannot cut axis {axis} of shape {shape} into {count} equal parts")
         parts = (shape[i] // count,) * count
     if sum(parts) != shape[i] or min(parts, default=0) < 0:
-        raise ShapeError(f"ops.split got sizes {parts} for axis {axis} of shape {shape}, which has {shape[i]}")
+        raise ShapeError(
+            f"ops.split got sizes {parts} for axis {axis} of shape {shape}, which has {shape[i]}"
+        )
     lead, ends = (slice(None),) * i, list(accumulate(parts, initial=0))
-    return tuple(ops.getitem(x, (*lead, slice(a, b))) for a, b in zip(ends, ends[1:], strict=False))
+    return tuple(ops.getitem(x, (*lead, slice(a, b))) for a, b in pairwise(ends))

@@ -44,7 +44,9 @@ def check_matmul(x1: Tensor, x2: Tensor, /) -> None:
     if not a or not b:
         raise ShapeError(f"ops.matmul expected matrices or vectors, got shapes {a} and {b}")
     if a[-1] != b[-2 if len(b) > 1 else -1]:
-        raise ShapeError(f"ops.matmul got shapes {a} and {b}: {a[-1]} columns do not meet {b[-2 if len(b) > 1 else -1]} rows")
+        raise ShapeError(
+            f"ops.matmul got shapes {a} and {b}: {a[-1]} columns do not meet {b[-2 if len(b) > 1 else -1]} rows"
+        )
     broadcast_shapes("matmul", a[:-2], b[:-2])
 
 
@@ -114,7 +116,9 @@ def tensordot(x1: Tensor, x2: Tensor, /, *, axes: Any = 2) -> Tensor:
             raise ShapeError(f"ops.tensordot got axes={axes} for shapes {a} and {b}")
         left, right = tuple(range(len(a) - axes, len(a))), tuple(range(axes))
     else:
-        left, right = (many_axes("tensordot", tuple(s), len(shape)) for s, shape in zip(axes, (a, b), strict=True))
+        left, right = (
+            many_axes("tensordot", tuple(s), len(shape)) for s, shape in zip(axes, (a, b), strict=True)
+        )
     if [a[i] for i in left] != [b[j] for j in right]:
         raise ShapeError(f"ops.tensordot got sizes that differ: axes {left} of {a} and {right} of {b}")
     rows = [i for i in range(len(a)) if i not in left]

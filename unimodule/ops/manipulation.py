@@ -21,27 +21,32 @@ from ._dispatch import expect_tensor, gather, required, unary
 # ---------------------------------------------------------------------- what an adapter provides
 @unary
 @required
-def reshape_(x: Tensor, shape: Shape) -> Tensor: ...
+def reshape_(x: Tensor, shape: Shape) -> Tensor:
+    """The kernel of ``reshape``."""
 
 
 @unary
 @required
-def permute_dims_(x: Tensor, axes: Shape) -> Tensor: ...
+def permute_dims_(x: Tensor, axes: Shape) -> Tensor:
+    """The kernel of ``permute_dims``."""
 
 
 @unary
 @required
-def broadcast_to_(x: Tensor, shape: Shape) -> Tensor: ...
+def broadcast_to_(x: Tensor, shape: Shape) -> Tensor:
+    """The kernel of ``broadcast_to``."""
 
 
 @unary
 @required
-def flip_(x: Tensor, *, axis: int | Shape | None = None) -> Tensor: ...
+def flip_(x: Tensor, *, axis: int | Shape | None = None) -> Tensor:
+    """The kernel of ``flip``."""
 
 
 @unary
 @required
-def pad_(x: Tensor, widths: Sequence[tuple[int, int]], *, value: float = 0.0) -> Tensor: ...
+def pad_(x: Tensor, widths: tuple[Shape, ...], *, value: float = 0.0) -> Tensor:
+    """The kernel of ``pad``."""
 
 
 # ---------------------------------------------------------------------- one shape for another
@@ -261,7 +266,9 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
         rows = broadcast_to(rows, (*shape[: i + 1], n, *shape[i + 1 :]))
         return reshape(rows, (*shape[:i], shape[i] * n, *shape[i + 1 :]))
     if counts.shape != (shape[i],):
-        raise ShapeError(f"ops.repeat expected {shape[i]} repeats for axis {axis} of {shape}, got {counts.shape}")
+        raise ShapeError(
+            f"ops.repeat expected {shape[i]} repeats for axis {axis} of {shape}, got {counts.shape}"
+        )
     places = backend.from_numpy(np.repeat(np.arange(shape[i]), counts), "int64", backend.device(x))
     return ops.take(x, places, axis=i)
 
@@ -306,5 +313,3 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], /, *, value: float = 0.0) 
             f"ops.pad expected a (before, after) pair of sizes for each axis of shape {shape}, got {pairs}"
         )
     return pad_(x, pairs, value=value) if any(map(any, pairs)) else x
-
-

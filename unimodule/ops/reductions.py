@@ -21,45 +21,53 @@ Axis = int | tuple[int, ...] | None
 # ---------------------------------------------------------------------- what an adapter provides
 @unary
 @required
-def sum_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+def sum_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``sum``."""
 
 
 @unary
 @required
-def prod_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+def prod_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``prod``."""
 
 
 @unary
 @required
-def max_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+def max_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``max``."""
 
 
 @unary
 @required
-def min_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+def min_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``min``."""
 
 
 @unary
 @required
-def all_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+def all_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``all``."""
 
 
 @unary
 @required
-def any_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+def any_(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``any``."""
 
 
 @unary
 @required
-def cumulative_sum_(x: Tensor, /, *, axis: int) -> Tensor: ...
+def cumulative_sum_(x: Tensor, /, *, axis: int) -> Tensor:
+    """The kernel of ``cumulative_sum``."""
 
 
 @unary
 @required
-def cumulative_prod_(x: Tensor, /, *, axis: int) -> Tensor: ...
+def cumulative_prod_(x: Tensor, /, *, axis: int) -> Tensor:
+    """The kernel of ``cumulative_prod``."""
 
 
-def _reduced(name: str, x: Tensor, axis: Any) -> tuple[Axis, int]:
+def _reduced(name: str, x: Tensor, axis: Axis | list[int]) -> tuple[Axis, int]:
     """The axes to hand to an adapter (None stays None), and how many elements fall together."""
     shape = shape_of(x)
     if axis is None:
@@ -120,10 +128,10 @@ def _ordered(name: str, x: Tensor, axis: Any) -> Axis:
     backend = expect_tensor(name, x)
     if not is_float_tensor(x) and backend.dtype(x) == "bool":
         raise DtypeError(f"ops.{name} is not defined for bool")
-    axis, count = _reduced(name, x, axis)
+    axes, count = _reduced(name, x, axis)
     if count == 0:
         raise ShapeError(f"ops.{name} of no elements: the reduced axes of shape {shape_of(x)} are empty")
-    return axis
+    return axes
 
 
 def max(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -293,6 +301,7 @@ def diff(
     for _ in range(builtins.min(n, shape_of(x)[axis])):
         size = shape_of(x)[axis]
         x = ops.subtract(
-            ops.getitem(x, (*lead, slice(1, size))), ops.getitem(x, (*lead, slice(0, builtins.max(size - 1, 0))))
+            ops.getitem(x, (*lead, slice(1, size))),
+            ops.getitem(x, (*lead, slice(0, builtins.max(size - 1, 0)))),
         )
     return x

@@ -6,7 +6,7 @@ gradient in a place, run on the host and do not compile.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from ._dispatch import expect_tensor, gather, is_float_tensor, required, unary
 # ---------------------------------------------------------------------- order
 @unary
 @required
-def argsort_(x: Tensor, /, *, axis: int = -1, descending: bool = False) -> Tensor: ...
+def argsort_(x: Tensor, /, *, axis: int = -1, descending: bool = False) -> Tensor:
+    """The kernel of ``argsort``."""
 
 
 def _axis(name: str, x: Tensor, axis: int) -> int:
@@ -76,16 +77,19 @@ def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> TopK:
 # ---------------------------------------------------------------------- search
 @unary
 @required
-def argmax_(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor: ...
+def argmax_(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``argmax``."""
 
 
 @unary
 @required
-def argmin_(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor: ...
+def argmin_(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The kernel of ``argmin``."""
 
 
 def _place(name: str, kernel: Any, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
-    shape = shape_of(x) if expect_tensor(name, x) else ()
+    expect_tensor(name, x)
+    shape = shape_of(x)
     i = None if axis is None else _axis(name, x, axis)
     if 0 in shape and (i is None or shape[i] == 0):
         raise ShapeError(f"ops.{name} of no elements: shape {shape}, axis {axis}")
@@ -128,7 +132,9 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     return tuple(_back(backend, x, places) for places in np.nonzero(backend.to_numpy(x)))
 
 
-def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tensor | None = None) -> Tensor:
+def searchsorted(
+    x1: Tensor, x2: Tensor, /, *, side: Literal["left", "right"] = "left", sorter: Tensor | None = None
+) -> Tensor:
     """Where to put elements into a sorted vector so that it stays sorted, as int64.
 
     Args:
@@ -148,7 +154,9 @@ def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tenso
         raise ShapeError(f"ops.searchsorted expected a vector, got shape {shape_of(x1)}")
     if sorter is not None:
         x1 = ops.take(x1, sorter, axis=0)
-    return _back(backend, x2, np.asarray(np.searchsorted(backend.to_numpy(x1), backend.to_numpy(x2), side=side)))
+    return _back(
+        backend, x2, np.asarray(np.searchsorted(backend.to_numpy(x1), backend.to_numpy(x2), side=side))
+    )
 
 
 # ---------------------------------------------------------------------- sets
