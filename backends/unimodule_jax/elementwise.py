@@ -11,6 +11,7 @@ from jax import lax
 
 from ._jit import Array, jit
 
+# ---------------------------------------------------------------------- powers
 _LARGEST_STATIC_EXPONENT = 16
 
 
@@ -28,12 +29,24 @@ def _integer_power(x: Array, exponent: int) -> Array:
 
 @jit()
 def _power(x1: Array, x2: Array) -> Array:
-    return jnp.power(x1, x2)
+    x1, x2 = _meet(x1, x2)
+    if jnp.issubdtype(x1.dtype, jnp.integer):
+        return jnp.power(x1, x2)
+    one = (x2 == 0) & ((x1 == 0) | jnp.isnan(x1))  # JAX's derivative for the base is NaN there, PyTorch's 0
+    return jnp.power(jnp.where(one, 1, x1), x2)
 
 
 def power(x1: Array, x2: Array) -> Array:
     exponent = _integer_exponent(x2)  # multiplications, exact where lax.pow is not
     return _power(x1, x2) if exponent is None else _integer_power(x1, exponent)
+
+
+# ---------------------------------------------------------------------- other operations with a kink or a pole
+@jit()
+def atan2(x1: Array, x2: Array) -> Array:
+    origin = (x1 == 0) & (x2 == 0)  # no gradient there, as PyTorch has it; JAX has NaN
+    here = lax.stop_gradient(jnp.arctan2(x1, x2))
+    return jnp.where(origin, here, jnp.arctan2(x1, jnp.where(origin, 1, x2)))
 
 
 @jit()
@@ -123,7 +136,6 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "divide": jnp.true_divide,
     "maximum": jnp.maximum,
     "minimum": jnp.minimum,
-    "atan2": jnp.arctan2,
     "equal": jnp.equal,
     "less": jnp.less,
     "logical_and": jnp.logical_and,
@@ -138,6 +150,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _compiled(fn, name) for name, fn in (_UNARY | _BINARY).items()},
     "pow": power,
+    "atan2": atan2,
     "floor_divide": floor_divide,
     "remainder": remainder,
     "where": where,

@@ -76,8 +76,8 @@ def _max_of_slices(x: Array, kernel: Sizes, stride: Sizes, pairs: Any, dilation:
         other = lax.slice(x, (0, 0, *starts), (*x.shape[:2], *stops), _full(stride))
         if best is None:
             best = other
-        else:  # only a larger one, or the first NaN, takes the place: the gradient goes to the first of equals
-            best = jnp.where(~(other <= best) & ~jnp.isnan(best), other, best)
+        else:  # only a larger one, or a NaN, takes the place: the gradient goes to the first of equals
+            best = jnp.where((other > best) | jnp.isnan(other), other, best)
     return best
 
 
@@ -97,11 +97,11 @@ def _max_with_indices(
     places = jnp.broadcast_to(lax.iota(jnp.int32, total).reshape(spatial), x.shape)
 
     def better(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
-        # Symmetric in a and b, since XLA may combine in any order: NaN wins, then the larger, then the earlier.
+        # Symmetric in a and b, since XLA may combine in any order: the last NaN, else the first of the largest.
         (av, ai), (bv, bi) = a, b
-        nan_a, nan_b = jnp.isnan(av), jnp.isnan(bv)
-        earlier = ai < bi
-        take_a = jnp.where(nan_a & nan_b, earlier, nan_a | (~nan_b & ((av > bv) | ((av == bv) & earlier))))
+        nan_a, nan_b, earlier = jnp.isnan(av), jnp.isnan(bv), ai < bi
+        larger = (av > bv) | ((av == bv) & earlier)
+        take_a = jnp.where(nan_a & nan_b, ~earlier, nan_a | (~nan_b & larger))
         return jnp.where(take_a, av, bv), jnp.where(take_a, ai, bi)
 
     _, indices = lax.reduce_window(
