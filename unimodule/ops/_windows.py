@@ -33,7 +33,9 @@ def conv_size(size: Sequence[int], kernel: Ints, stride: Ints, padding: Pairs, d
     return tuple((n + sum(p) - r) // s + 1 for n, p, r, s in zip(size, padding, reach, stride, strict=True))
 
 
-def pool_size(size: Sequence[int], kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Ints:
+def pool_size(
+    size: Sequence[int], kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+) -> Ints:
     """Output size of a pooling, as PyTorch has it.
 
     ``ceil_mode`` rounds up, but drops a last window that would start in the padding on the right.
@@ -47,11 +49,14 @@ def pool_size(size: Sequence[int], kernel: Ints, stride: Ints, padding: Ints, di
     return tuple(out)
 
 
-def pool_padding(size: Sequence[int], out: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Pairs:
+def pool_padding(
+    size: Sequence[int], out: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Pairs:
     """Padding that makes room for every window: on the right more than was asked for where ``ceil_mode`` adds one."""
     reach = span(kernel, dilation)
     return tuple(
-        (p, max(p, (o - 1) * s + r - n - p)) for n, o, r, s, p in zip(size, out, reach, stride, padding, strict=True)
+        (p, max(p, (o - 1) * s + r - n - p))
+        for n, o, r, s, p in zip(size, out, reach, stride, padding, strict=True)
     )
 
 

@@ -109,7 +109,8 @@ def conv_transpose(
     rows = ops.permute_dims(rows, (0, 2, 1, *range(3, 3 + rank)))
     rows = ops.flip(ops.reshape(rows, (outputs, inputs // groups, *kernel)), axis=tuple(range(2, 2 + rank)))
     margin = tuple(
-        (d * (k - 1), d * (k - 1) + extra) for k, d, extra in zip(kernel, dilation, output_padding, strict=True)
+        (d * (k - 1), d * (k - 1) + extra)
+        for k, d, extra in zip(kernel, dilation, output_padding, strict=True)
     )
     y = ops.conv(_spread(x, stride), rows, bias, (1,) * rank, margin, dilation, groups)
     if not any(padding):
@@ -156,7 +157,9 @@ def check_conv(
     outputs, per_group = tuple(weight.shape)[:2]
     got = tuple(x.shape)
     if outputs % groups:
-        raise ShapeError(f"{name} expected a weight with a multiple of groups={groups} outputs, got {outputs}")
+        raise ShapeError(
+            f"{name} expected a weight with a multiple of groups={groups} outputs, got {outputs}"
+        )
     if got[1] != per_group * groups:
         raise ShapeError(
             f"{name} expected input with {per_group * groups} channels on axis 1 for weight {tuple(weight.shape)} and "
@@ -202,7 +205,9 @@ def check_conv_transpose(
     _check_bias(name, bias, weight.shape[1] * groups)
     _check_dtypes(name, x, weight, bias)
     kernel = spatial(weight)
-    expect_output(name, x, transposed_size(spatial(x), kernel, stride, padding, output_padding, dilation), kernel)
+    expect_output(
+        name, x, transposed_size(spatial(x), kernel, stride, padding, output_padding, dilation), kernel
+    )
 
 
 def transposed_size(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 from .. import dtypes, ops
 from ..backend import Tensor
 from ..errors import DtypeError, ShapeError
@@ -40,9 +43,22 @@ def check_embedding(indices: Tensor, weight: Tensor) -> None:
     """
     if len(weight.shape) != 2:
         raise ShapeError(f"embedding expected a weight (rows, features), got {tuple(weight.shape)}")
-    dtype = dtypes.canonical(indices.dtype)
-    if not dtypes.is_integer(dtype):
-        raise DtypeError(f"embedding expected integer indices, got {dtype}")
+    expect_integers(indices)
 
 
-__all__ = ["check_embedding", "embedding"]
+def expect_integers(indices: Tensor) -> None:
+    """Raise unless ``indices`` are integers.
+
+    Raises:
+        DtypeError: they are not.
+    """
+    if not _is_integer(indices.dtype):
+        raise DtypeError(f"embedding expected integer indices, got {dtypes.canonical(indices.dtype)}")
+
+
+@functools.cache
+def _is_integer(native_dtype: Any) -> bool:
+    return dtypes.is_integer(dtypes.canonical(native_dtype))
+
+
+__all__ = ["check_embedding", "embedding", "expect_integers"]

@@ -48,7 +48,9 @@ def check_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
             f"linear expected input (..., {features}) for weight {(out, features)} (out, in), got input {got}"
         )
     if bias is not None and tuple(bias.shape) != (out,):
-        raise ShapeError(f"linear expected bias {(out,)} for weight {(out, features)}, got {tuple(bias.shape)}")
+        raise ShapeError(
+            f"linear expected bias {(out,)} for weight {(out, features)}, got {tuple(bias.shape)}"
+        )
 
 
 __all__ = ["check_linear", "linear"]

@@ -34,7 +34,9 @@ def batch_norm(
         array([[1.]])
     """
     y = (x - _channels(mean, x)) / ops.sqrt(_channels(var, x) + eps)
-    return _affine(y, None if weight is None else _channels(weight, x), None if bias is None else _channels(bias, x))
+    return _affine(
+        y, None if weight is None else _channels(weight, x), None if bias is None else _channels(bias, x)
+    )
 
 
 @unary
@@ -126,7 +128,9 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor |
     shape = tuple(x.shape)
     blocks = ops.reshape(x, (shape[0], num_groups, math.prod(shape[1:]) // num_groups))
     y = ops.reshape(_standardize(blocks, (-1,), eps), shape)
-    return _affine(y, None if weight is None else _channels(weight, x), None if bias is None else _channels(bias, x))
+    return _affine(
+        y, None if weight is None else _channels(weight, x), None if bias is None else _channels(bias, x)
+    )
 
 
 def _channels(t: Tensor, x: Tensor) -> Tensor:
@@ -181,7 +185,9 @@ def check_layer_norm(
 
 
 @checks("group_norm")
-def check_group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
+def check_group_norm(
+    x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> None:
     """Raise unless the channels divide into ``num_groups`` and weight and bias have one entry for each.
 
     Raises:
@@ -201,7 +207,9 @@ def _check_affine(name: str, x: Tensor, wanted: tuple[int, ...], given: dict[str
         if tensor is None:
             continue
         if tuple(tensor.shape) != wanted:
-            raise ShapeError(f"{name} expected {what} {wanted} for input {tuple(x.shape)}, got {tuple(tensor.shape)}")
+            raise ShapeError(
+                f"{name} expected {what} {wanted} for input {tuple(x.shape)}, got {tuple(tensor.shape)}"
+            )
         if tensor.dtype != x.dtype:
             ours, theirs = dtypes.canonical(x.dtype), dtypes.canonical(tensor.dtype)
             raise DtypeError(f"{name} expected {what} of the input's dtype {ours}, got {theirs}")

@@ -168,7 +168,7 @@ def adaptive_avg_pool(x: Tensor, output_size: Ints) -> Tensor:
             ops.mean(x[(*lead, slice(i * n // out, -(-(i + 1) * n // out)))], axis=axis, keepdims=True)
             for i in range(out)
         ]
-        x = parts[0] if out == 1 else ops.concat(parts, axis=axis)
+        x = ops.concat(parts, axis=axis) if parts else x[(*lead, slice(0, 0))]
     return x
 
 
@@ -182,15 +182,21 @@ def check_pool(
         ShapeError: saying what was expected.
     """
     if len(x.shape) != len(kernel) + 2:
-        raise ShapeError(f"{name} expected input (N, C, *spatial) of {len(kernel) + 2} axes, got {tuple(x.shape)}")
+        raise ShapeError(
+            f"{name} expected input (N, C, *spatial) of {len(kernel) + 2} axes, got {tuple(x.shape)}"
+        )
     if 0 in tuple(x.shape)[1:]:
-        raise ShapeError(f"{name} expected input whose axes but the first are not empty, got {tuple(x.shape)}")
+        raise ShapeError(
+            f"{name} expected input whose axes but the first are not empty, got {tuple(x.shape)}"
+        )
     expect_output(name, x, pool_size(spatial(x), kernel, stride, padding, dilation, ceil_mode), kernel)
 
 
 @checks("max_pool")
 @checks("max_pool_with_indices")
-def check_max_pool(x: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> None:
+def check_max_pool(
+    x: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
+) -> None:
     """``check_pool`` for the arguments of ``max_pool``."""
     check_pool("max_pool", x, kernel, stride, padding, dilation, ceil_mode)
 
