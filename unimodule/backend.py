@@ -104,6 +104,10 @@ class Backend(ABC):
         """Whether ``x`` has a value now; False for the tracers and symbolic tensors of a compiler."""
         return True
 
+    def outlives_trace(self, x: Tensor) -> bool:
+        """Whether ``x`` may be kept in a net: False for anything that is valid only inside a running trace or gradient."""
+        return self.is_concrete(x)
+
     # ------------------------------------------------------------------ dtypes and devices
     @abstractmethod
     def dtype(self, x: Tensor) -> str:

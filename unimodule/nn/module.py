@@ -201,7 +201,7 @@ class Module:
         if self._functional:
             self.__dict__[name] = value
             return
-        if not backend.live_variables and not backend.is_concrete(value):
+        if not backend.live_variables and not backend.outlives_trace(value):
             raise ModuleError(
                 f"{name!r} was assigned while the framework traces this net; its value would be a tracer. "
                 "Use um.functional_call, um.value_and_grad or um.compile, which carry buffers out of the trace"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..backend import Backend, Tensor
 from ..errors import ArgumentError, BackendMismatchError, ShapeError, StateDictError
 from ..nn._state import named_state
 from ..nn.module import Module
-from ..nn.parameter import Buffer, Variable
+from ..nn.parameter import Buffer, Parameter, Variable
 from ..registry import find_backend, get_backend
 
 Tree = Any
@@ -45,23 +45,17 @@ def common_backend(args: Tree) -> Backend:
         BackendMismatchError: they are of two backends.
     """
     names: dict[str, None] = {}
-    arrays = False
     for leaf in leaves(args):
         if isinstance(leaf, Module):
             if leaf.backend is not None:
                 names[leaf.backend] = None
-        elif isinstance(leaf, np.ndarray | np.generic):
-            arrays = True
-        elif (backend := find_backend(leaf)) is not None:
+        elif not isinstance(leaf, np.ndarray | np.generic) and (backend := find_backend(leaf)) is not None:
             names[backend.info.name] = None
     if len(names) > 1:
         raise BackendMismatchError(
             f"nets and tensors of {' and '.join(names)} met in one call; move one with net.to(...) or um.convert"
         )
-    unbound = any(isinstance(leaf, Module) and leaf.backend is None for leaf in leaves(args))
-    if names:
-        return get_backend(next(iter(names)))
-    return get_backend(registry.current_backend()) if arrays or unbound else get_backend(registry.current_backend())
+    return get_backend(next(iter(names), None) or registry.current_backend())
 
 
 def prepare(args: Tree, backend: Backend) -> Tree:
@@ -99,18 +93,42 @@ def with_values(args: Tree, values: Mapping[int, Tensor]) -> tuple[Tree, list[tu
     return cloned, list(pairs.values())
 
 
-def changed_buffers(
-    pairs: Iterable[tuple[Module, Module]], values: Mapping[int, Tensor]
-) -> list[tuple[Variable, Tensor]]:
-    """The variables that a functional clone's forward assigned, with their new values."""
-    changed: dict[int, tuple[Variable, Tensor]] = {}
+class Assignment(NamedTuple):
+    """A variable that a functional clone's forward assigned: ``module.name`` is to become ``value``."""
+
+    module: Module
+    name: str
+    variable: Variable
+    value: Tensor
+
+    def carry_out(self) -> None:
+        """Give the original module the value: into its variable, or, where it is itself a clone inside an outer
+        functional call, into that clone alone."""
+        if self.module._functional:
+            self.module.__dict__[self.name] = self.value
+        else:
+            self.variable.write(self.value)
+
+
+def assignments(pairs: Iterable[tuple[Module, Module]], values: Mapping[int, Tensor]) -> list[Assignment]:
+    """What the forward of functional clones assigned; ``pairs`` and ``values`` as for ``with_values``."""
+    found: dict[int, Assignment] = {}
     for original, clone in pairs:
         for name, variable in original._variables.items():
-            before = values.get(id(variable), variable._value)
+            before = values.get(id(variable), original.__dict__[name])
             after = clone.__dict__[name]
-            if after is not before and after is not variable:
-                changed[id(variable)] = (variable, after)
-    return list(changed.values())
+            if after is not before and after is not variable and isinstance(variable, Buffer | Parameter):
+                found[id(variable)] = Assignment(original, name, variable, after)
+    return list(found.values())
+
+
+def held_values(net: Module) -> dict[int, Tensor]:
+    """The tensor that each variable of a net has now, by the id of its handle: in a functional clone, the clone's."""
+    values: dict[int, Tensor] = {}
+    for module in net.modules():
+        for name, variable in module._variables.items():
+            values.setdefault(id(variable), module.__dict__[name])
+    return values
 
 
 def materialize(fn: Callable[..., Any], args: Tree, kwargs: Any) -> None:
@@ -155,7 +173,7 @@ def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwar
         raise ArgumentError(f"functional_call expected a Module, got {type(net).__name__}")
     backend = common_backend((net, dict(state), args, kwargs))
     args, kwargs = prepare((net, args, kwargs), backend)[1:]
-    materialize(net, args, kwargs) if not all(v.has_value for _, v in net.named_variables()) else None
+    materialize(lambda net, *a, **k: net(*a, **k), (net, *args), kwargs)
     known = dict(named_state(net)) | dict(net.named_variables())
     unknown = [name for name in state if name not in known]
     if unknown:
@@ -170,7 +188,7 @@ def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwar
         values[id(variable)] = value
     clone, pairs = with_values(net, values)
     output = clone(*args, **kwargs)
-    new = {id(variable): value for variable, value in changed_buffers(pairs, values)}
+    new = {id(a.variable): a.value for a in assignments(pairs, values)}
     names = {name: variable for name, variable in known.items() if name in state or isinstance(variable, Buffer)}
     return output, {
         name: new.get(id(variable), values.get(id(variable))) for name, variable in names.items()

@@ -16,7 +16,17 @@ from ..errors import ArgumentError, DtypeError, ShapeError
 from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..registry import find_backend
-from .functional import changed_buffers, common_backend, map_tree, materialize, prepare, with_values
+from .functional import (
+    Assignment,
+    assignments,
+    common_backend,
+    held_values,
+    leaves,
+    map_tree,
+    materialize,
+    prepare,
+    with_values,
+)
 
 
 class Gradients(dict[str, Tensor]):
@@ -82,19 +92,18 @@ def value_and_grad(
                 new_args[i] = map_tree(lambda leaf: leaf if not _is_target(leaf, backend) else next(supplied), target)
             pairs: list[tuple[Module, Module]] = []
             new_kwargs = kwargs
-            if not backend.live_variables:
+            if not backend.live_variables or any(_is_clone(leaf) for leaf in leaves((args, kwargs))):
                 (new_args, new_kwargs), pairs = with_values((new_args, kwargs), given)
             result = fn(*new_args, **new_kwargs)
             loss, aux = result if has_aux else (result, None)
             _check_loss(loss, backend)
-            changed = changed_buffers(pairs, given)
-            written.extend(variable for variable, _ in changed)
-            return loss, (aux, [value for _, value in changed])
+            made.extend(assignments(pairs, given))
+            return loss, (aux, [a.value for a in made])
 
-        written: list[Any] = []
-        loss, (aux, changed), gradients = backend.value_and_grad(call, values)
-        for variable, value in zip(written, changed, strict=True):
-            variable.write(value)
+        made: list[Assignment] = []
+        loss, (aux, assigned), gradients = backend.value_and_grad(call, values)
+        for assignment, value in zip(made, assigned, strict=True):
+            assignment._replace(value=value).carry_out()
         return ((loss, aux) if has_aux else loss), _arrange(targets, parameters, gradients, backend, argnums)
 
     return run
@@ -132,6 +141,10 @@ def _positions(argnums: int | Sequence[int]) -> list[int]:
     return numbers
 
 
+def _is_clone(leaf: Any) -> bool:
+    return isinstance(leaf, Module) and leaf._functional
+
+
 def _is_target(leaf: Any, backend: Backend) -> bool:
     return not isinstance(leaf, Module) and find_backend(leaf) is backend
 
@@ -139,11 +152,13 @@ def _is_target(leaf: Any, backend: Backend) -> bool:
 def _collect(targets: list[Any], backend: Backend) -> tuple[list[Tensor], list[Parameter]]:
     """The tensors to differentiate with respect to: the nets' trainable parameters, then the tensors among targets."""
     parameters: dict[int, Parameter] = {}
+    held: dict[int, Tensor] = {}
     tensors: list[Tensor] = []
 
     def visit(leaf: Any) -> None:
         if isinstance(leaf, Module):
             parameters.update((id(p), p) for p in leaf.parameters() if p.requires_grad)
+            held.update(held_values(leaf))
         elif _is_target(leaf, backend):
             if not dtypes.is_floating(backend.dtype(leaf)):
                 raise DtypeError(f"gradients need a floating tensor, got {backend.dtype(leaf)}")
@@ -152,8 +167,7 @@ def _collect(targets: list[Any], backend: Backend) -> tuple[list[Tensor], list[P
             raise ArgumentError(f"cannot differentiate with respect to a {type(leaf).__name__}; expected a net or a tensor")
 
     map_tree(visit, targets)
-    handles = list(parameters.values())
-    return [p.data for p in handles] + tensors, handles
+    return [held[i] for i in parameters] + tensors, list(parameters.values())
 
 
 def _arrange(
