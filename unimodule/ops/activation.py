@@ -256,12 +256,16 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 def softplus_(x: Tensor, beta: float, threshold: float) -> Tensor:
     """What an adapter may override of ``softplus``."""
     t = ops.multiply(x, beta)
-    positive = ops.greater(t, 0)
-    above, below = ops.where(positive, t, 0.0), ops.where(positive, 0.0, t)
-    smooth = ops.where(
+    return ops.where(ops.greater(t, threshold), x, ops.divide(_softplus(t), beta))
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)) without overflow."""
+    positive = ops.greater(x, 0)
+    above, below = ops.where(positive, x, 0.0), ops.where(positive, 0.0, x)
+    return ops.where(
         positive, ops.add(above, ops.log1p(ops.exp(ops.negative(above)))), ops.log1p(ops.exp(below))
     )
-    return ops.where(ops.greater(t, threshold), x, ops.divide(smooth, beta))
 
 
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -272,7 +276,7 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
 @unary(floats=True)
 def logsigmoid(x: Tensor) -> Tensor:
     """log(sigmoid(x)), without the underflow of its parts."""
-    return ops.negative(softplus_(ops.negative(x), 1.0, math.inf))
+    return ops.negative(_softplus(ops.negative(x)))
 
 
 @unary(floats=True)
