@@ -8,7 +8,7 @@ at once.
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 import threading
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from . import registry
 
 _lock = threading.Lock()
-_root: tuple[int, ...] = (secrets.randbits(64),)
+_root: tuple[int, ...] = (int.from_bytes(os.urandom(8), "little"),)
 _streams = itertools.count()
 
 Stream = tuple[int, ...]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -50,6 +49,8 @@ def infos() -> dict[str, BackendInfo]:
     if _infos is None:
         with _lock:
             if _infos is None:
+                import importlib.metadata  # slow to import, and not needed before a backend is
+
                 found = []
                 for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
                     try:
@@ -276,6 +277,8 @@ def backends() -> list[BackendStatus]:
 
 
 def _version(about: BackendInfo) -> str | None:
+    import importlib.metadata
+
     for name in about.distribution:
         try:
             return importlib.metadata.version(name)

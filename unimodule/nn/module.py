@@ -39,6 +39,7 @@ _PLAIN: tuple[type, ...] = (type(None), bool, int, float, str)
 _ACCEPTED: dict[str, set[type]] = {}
 """By backend: the types of arguments that a bound module takes without a second look. Filled as types are met."""
 
+_OWN = ("_variables", "_modules")
 _MISSING: Any = object()
 _bind_lock = threading.RLock()
 
@@ -141,6 +142,12 @@ class Module:
                 del state["_modules"][name]
         object.__setattr__(self, name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        # Asked only for what is not there, so it costs nothing where all is well.
+        if name in _OWN:
+            raise _not_initialised(self)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
     def __delattr__(self, name: str) -> None:
         variable = self._variables.pop(name, None)
         if variable is not None:
@@ -217,6 +224,8 @@ class Module:
         """
         if not isinstance(module, Module):
             raise ModuleError(f"add_module({name!r}) expected a Module, got {type(module).__name__}")
+        if name not in self._modules and self.__dict__.get(name) is not None:
+            raise ModuleError(f"{type(self).__name__}.{name} exists already; choose another name than {name!r}")
         setattr(self, name, module)
 
     register_module = add_module
@@ -455,7 +464,7 @@ class Module:
             if "_variables" not in module.__dict__:
                 raise _not_initialised(module)
             for name, value in module.__dict__.items():
-                if name not in ("_variables", "_modules") and (found := _hidden(value)) is not None:
+                if name not in _OWN and (found := _hidden(value)) is not None:
                     where = f"{type(self).__name__}{'.' + path if path else ''}.{name}"
                     raise ModuleError(
                         f"{where} is a plain {type(value).__name__} that holds a {type(found).__name__}, which would "
@@ -633,11 +642,11 @@ class Module:
 
 
 # ---------------------------------------------------------------------- the call itself
-def _call_one(self: Module, input: Any = _MISSING, /, *args: Any, **kwargs: Any) -> Any:
+def _call_one(self: Module, input: Any = _MISSING, /, **kwargs: Any) -> Any:
     """``module(x)`` for a forward that takes one input."""
-    if type(input) in self._accepts and not args and not kwargs:
+    if type(input) in self._accepts and not kwargs:
         return self.forward(input)
-    return self._enter(args if input is _MISSING else (input, *args), kwargs)
+    return self._enter(() if input is _MISSING else (input,), kwargs)
 
 
 def _call_any(self: Module, /, *args: Any, **kwargs: Any) -> Any:
@@ -686,7 +695,8 @@ def _not_initialised(module: Module) -> ModuleError:
 def _check_name(module: Module, name: str) -> None:
     if not isinstance(name, str) or not name or "." in name:
         raise ModuleError(f"a parameter or submodule needs a non-empty name without dots, got {name!r}")
-    if name not in module._variables and name not in module._modules and hasattr(type(module), name):
+    known = name in module._variables or name in module._modules
+    if not known and (name in _OWN or hasattr(type(module), name)):
         raise ModuleError(f"{type(module).__name__}.{name} exists already; choose another name than {name!r}")
 
 

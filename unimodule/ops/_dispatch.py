@@ -172,7 +172,17 @@ def unary(fn: F | None = None, *, floats: bool = False) -> Any:
         except Exception as error:
             reraise(name, error, (x, *args), kwargs)
 
-    return _dress(op, fn)
+    def op_without_options(x: Tensor, /) -> Any:  # saves the making of a tuple and a dict
+        try:
+            impl = table[type(x)]
+        except KeyError:
+            impl = table[type(x)] = _resolve_unary(name, x, floats)
+        try:
+            return impl(x)
+        except Exception as error:
+            reraise(name, error, (x,), {})
+
+    return _dress(op if _parameters(fn) > 1 else op_without_options, fn)
 
 
 def _resolve_unary(name: str, x: Any, floats: bool) -> Callable[..., Any]:
@@ -283,7 +293,17 @@ def paired(fn: F) -> F:
         except Exception as error:
             reraise(name, error, (x1, x2, *args), kwargs)
 
-    return _dress(op, fn)  # type: ignore[no-any-return]
+    def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:  # the same, for a call this common
+        try:
+            impl = table[type(x), type(weight)]
+        except KeyError:
+            impl = table[type(x), type(weight)] = resolve_pair(name, x, weight)
+        try:
+            return impl(x, weight, bias)
+        except Exception as error:
+            reraise(name, error, (x, weight, bias), {})
+
+    return _dress(affine if name == "linear" else op, fn)  # type: ignore[no-any-return]
 
 
 def resolve_pair(name: str, x1: Any, x2: Any) -> Callable[..., Any]:
@@ -442,6 +462,12 @@ def explain(
         given = "; ".join(filter(None, [described, ", ".join(others + options)]))
         return ShapeError(f"ops.{name} cannot take {given}: {first_line}")
     return None
+
+
+def _parameters(fn: Callable[..., Any]) -> int:
+    """How many parameters a declaration has, by any name or star."""
+    code = fn.__code__
+    return code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 0x0C)
 
 
 def _dress(op: Callable[..., Any], fn: Callable[..., Any]) -> Any:
