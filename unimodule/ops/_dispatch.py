@@ -230,12 +230,6 @@ def _resolve_binary(
 ) -> Callable[[Any, Any], Any]:
     backend = one_backend(name, [x1, x2], also=SCALARS)
     impl = kernel(backend, name)
-    if backend.info.name != NUMPY:  # arrays beside a framework's tensor are data
-        if isinstance(x1, np.ndarray | np.generic):
-            return lambda x1, x2: both(adopt(backend, x1, x2), x2)
-        if isinstance(x2, np.ndarray | np.generic):
-            return lambda x1, x2: both(x1, adopt(backend, x2, x1))
-
     accepted: set[Any] = set()
 
     def verify(x: Tensor) -> None:
@@ -270,6 +264,11 @@ def _resolve_binary(
         x2, x1 = meet(x2, x1)
         return impl(x1, x2)
 
+    if backend.info.name != NUMPY:  # arrays beside a framework's tensor are data
+        if isinstance(x1, np.ndarray | np.generic):
+            return lambda x1, x2: both(adopt(backend, x1, x2), x2)
+        if isinstance(x2, np.ndarray | np.generic):
+            return lambda x1, x2: both(x1, adopt(backend, x2, x1))
     if is_scalar(x1):
         return scalar_first
     if is_scalar(x2):
