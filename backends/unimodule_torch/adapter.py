@@ -113,8 +113,9 @@ class TorchBackend(Backend):
         if indices.is_cuda or not tensors.is_concrete(indices) or not indices.numel():
             return
         smallest, largest = torch.aminmax(indices)
-        if smallest < low or largest >= size:
-            bad = int(smallest if smallest < low else largest)
+        first, last = smallest.item(), largest.item()
+        if first < low or last >= size:
+            bad = first if first < low else last
             raise OutOfRangeError(f"index {bad} is out of range: expected {low} <= index < {size}")
 
     def full_precision(self) -> AbstractContextManager[None]:

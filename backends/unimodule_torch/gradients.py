@@ -26,25 +26,24 @@ def value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, lis
         return _traced(fn, values)
     if torch.is_inference_mode_enabled():
         with torch.inference_mode(False):
-            return _value_and_grad(fn, values)
-    return _value_and_grad(fn, values)
+            return value_and_grad(fn, values)
+    if not torch.is_grad_enabled():
+        with torch.enable_grad():
+            return _on_tape(fn, values)
+    return _on_tape(fn, values)
 
 
-def _value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
+def _on_tape(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
     nested = _nesting.depth > 0
-    with torch.enable_grad():
-        leaves = [_leaf(value, nested) for value in values]
-        _nesting.depth += 1
-        try:
-            loss, aux = fn(leaves)
-        finally:
-            _nesting.depth -= 1
-        if not loss.requires_grad:  # nothing took part
-            found: Sequence[Tensor | None] = [None] * len(leaves)
-        else:
-            found = (
-                torch.autograd.grad(loss, leaves, create_graph=nested, allow_unused=True) if leaves else []
-            )
+    leaves = [_leaf(value, nested) for value in values]
+    _nesting.depth += 1
+    try:
+        loss, aux = fn(leaves)
+    finally:
+        _nesting.depth -= 1
+    found: Sequence[Tensor | None] = [None] * len(leaves)
+    if leaves and loss.requires_grad:
+        found = torch.autograd.grad(loss, leaves, create_graph=nested, allow_unused=True)
     gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(values, found, strict=True)]
     if nested:  # the outer call differentiates all of this once more
         return loss, aux, gradients

@@ -40,13 +40,29 @@ def devices() -> list[str]:
 
 def from_numpy(array: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
     kind = native_dtype(dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        host = np.array(array, dtypes.to_numpy_dtype(dtype), order="C", copy=True)
+    if (
+        torch.compiler.is_compiling()
+    ):  # where a NumPy array is a tensor in disguise, without NumPy's attributes
+        return torch.as_tensor(array).to(native_device(device), kind, copy=True)
+    target = dtypes.to_numpy_dtype(dtype)
+    if array.dtype == target:
+        host = np.array(array, target, order="C", copy=True)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            host = np.array(array, target, order="C", copy=True)
     # What is made inside inference_mode can never be trained, and parameters are drawn at any time.
-    with torch.inference_mode(False):
-        if dtype == "bfloat16":  # NumPy's is a foreign type to torch.from_numpy; the bits are the same
-            return torch.from_numpy(host.view(np.int16)).view(kind).to(native_device(device))
-        return torch.from_numpy(host).to(native_device(device))
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            return _own(host, kind, device)
+    return _own(host, kind, device)
+
+
+def _own(host: np.ndarray[Any, Any], kind: Any, device: str) -> Tensor:
+    # NumPy's bfloat16 is a foreign type to torch.from_numpy; the bits are the same.
+    bits = (
+        torch.from_numpy(host.view(np.int16)).view(kind) if kind is torch.bfloat16 else torch.from_numpy(host)
+    )
+    return bits if device == "cpu" else bits.to(native_device(device))
 
 
 def to_numpy(x: Tensor) -> np.ndarray[Any, Any]:

@@ -138,6 +138,18 @@ def test_value_and_grad_traces_in_one_graph(backend, op):
         assert str(got[1]) == str(want[1])
 
 
+def test_numpy_data_traces_in_one_graph(backend, op):
+    data = np.arange(3.0)
+    torch._dynamo.reset()
+    compiled = torch.compile(
+        lambda x: op["add"](x, backend.from_numpy(data, "float32", "cpu")),
+        fullgraph=True,
+        backend="aot_eager",
+    )
+    out = compiled(torch.ones(3))
+    assert out.tolist() == [1.0, 2.0, 3.0] and out.dtype is torch.float32
+
+
 def test_nothing_traced_counts_as_concrete(backend):
     seen = []
 
