@@ -58,6 +58,8 @@ def matmul(x1: Array, x2: Array) -> Array:
 
 @jit()
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+    if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+        raise TypeError("linear: tensors of different dtypes")  # JAX would promote them
     product = lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
     return product if bias is None else product + bias
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-from .. import dtypes, ops
+from .. import ops
 from ..backend import Tensor
-from ..errors import DtypeError, ShapeError
+from ..errors import ShapeError
+from ._checks import expect_one_dtype, expect_shape
 from ._dispatch import checks, paired
 from ._windows import Ints, Pairs, conv_size, expect_output, pad_spatial, spatial, windows
 
@@ -40,7 +41,7 @@ def conv(
         (N, out, *spatial'), spatial' = floor((L + before + after - d (k - 1) - 1) / s) + 1.
 
     Raises:
-        ShapeError: channels do not fit, or the kernel is larger than the padded input.
+        ShapeError, DtypeError: channels or dtypes do not fit, or the kernel is larger than the padded input.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
 
@@ -50,10 +51,10 @@ def conv(
         >>> ops.conv(np.ones((1, 1, 4)), np.ones((1, 1, 2)), None, (2,), ((0, 0),), (1,), 1)
         array([[[2., 2.]]])
     """
+    check_conv(x, weight, bias, stride, padding, dilation, groups)
     n, channels = tuple(x.shape)[:2]
     kernel, outputs = spatial(weight), weight.shape[0]
     out = conv_size(spatial(x), kernel, stride, padding, dilation)
-    expect_output("conv", x, out, kernel)
     cells, per_group = math.prod(kernel), channels // groups
     columns = ops.stack(windows(pad_spatial(x, padding), out, kernel, stride, dilation), axis=2)
     columns = ops.reshape(columns, (n, groups, per_group * cells, math.prod(out)))
@@ -91,7 +92,7 @@ def conv_transpose(
         (N, out, *spatial'), spatial' = (L - 1) s - 2 p + d (k - 1) + output_padding + 1.
 
     Raises:
-        ShapeError: channels do not fit, or nothing is left of the output.
+        ShapeError, DtypeError: channels or dtypes do not fit, or nothing is left of the output.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html
 
@@ -102,6 +103,7 @@ def conv_transpose(
         >>> ops.conv_transpose(x, w, None, (2,), (0,), (0,), (1,), 1)
         array([[[ 1., 10.,  2., 20.]]])
     """
+    check_conv_transpose(x, weight, bias, stride, padding, output_padding, dilation, groups)
     # A convolution of the input, with zeros between its cells, by the mirrored kernel.
     kernel, rank = spatial(weight), len(stride)
     inputs, outputs = weight.shape[0], weight.shape[1] * groups
@@ -165,8 +167,8 @@ def check_conv(
             f"{name} expected input with {per_group * groups} channels on axis 1 for weight {tuple(weight.shape)} and "
             f"groups={groups}, got input {got} with {got[1]}"
         )
-    _check_bias(name, bias, outputs)
-    _check_dtypes(name, x, weight, bias)
+    expect_shape(name, "bias", bias, (outputs,), f"weight {tuple(weight.shape)}")
+    expect_one_dtype(name, input=x, weight=weight, bias=bias)
     kernel = spatial(weight)
     expect_output(name, x, conv_size(spatial(x), kernel, stride, padding, dilation), kernel)
 
@@ -202,8 +204,8 @@ def check_conv_transpose(
                 f"{name} expected output_padding smaller than stride or dilation, got output_padding={output_padding}, "
                 f"stride={stride}, dilation={dilation}"
             )
-    _check_bias(name, bias, weight.shape[1] * groups)
-    _check_dtypes(name, x, weight, bias)
+    expect_shape(name, "bias", bias, (weight.shape[1] * groups,), f"weight {tuple(weight.shape)}")
+    expect_one_dtype(name, input=x, weight=weight, bias=bias)
     kernel = spatial(weight)
     expect_output(
         name, x, transposed_size(spatial(x), kernel, stride, padding, output_padding, dilation), kernel
@@ -225,17 +227,6 @@ def _check_ranks(name: str, x: Tensor, weight: Tensor, rank: int) -> None:
         raise ShapeError(f"{name} expected a weight of {rank + 2} axes, got {tuple(weight.shape)}")
     if len(x.shape) != rank + 2:
         raise ShapeError(f"{name} expected input (N, C, *spatial) of {rank + 2} axes, got {tuple(x.shape)}")
-
-
-def _check_bias(name: str, bias: Tensor | None, outputs: int) -> None:
-    if bias is not None and tuple(bias.shape) != (outputs,):
-        raise ShapeError(f"{name} expected bias {(outputs,)}, got {tuple(bias.shape)}")
-
-
-def _check_dtypes(name: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
-        given = ", ".join(dtypes.canonical(t.dtype) for t in (x, weight, bias) if t is not None)
-        raise DtypeError(f"{name} expected input, weight and bias of one dtype, got {given}")
 
 
 __all__ = ["check_conv", "check_conv_transpose", "conv", "conv_transpose", "transposed_size"]

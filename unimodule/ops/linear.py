@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import ops
 from ..backend import Tensor
 from ..errors import ShapeError
+from ._checks import expect_one_dtype, expect_shape
 from ._dispatch import checks, paired
 
 
@@ -21,7 +22,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         (..., out), of ``x``'s dtype.
 
     Raises:
-        ShapeError: the last axis of ``x`` is not the weight's.
+        ShapeError, DtypeError: sizes or dtypes do not fit.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
 
@@ -31,26 +32,24 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> ops.linear(np.ones((1, 2)), np.asarray([[1.0, 2.0]]), np.asarray([0.5]))
         array([[3.5]])
     """
+    check_linear(x, weight, bias)
     y = ops.matmul(x, ops.permute_dims(weight, (1, 0)))
     return y if bias is None else y + bias
 
 
 @checks("linear")
 def check_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
-    """Raise unless the shapes of a call of ``linear`` fit.
+    """Raise unless the arguments of ``linear`` fit together.
 
     Raises:
-        ShapeError: saying which size was expected.
+        ShapeError, DtypeError: saying what was expected.
     """
     got, (out, features) = tuple(x.shape), tuple(weight.shape)
+    beside = f"weight {(out, features)} (out, in)"
     if not got or got[-1] != features:
-        raise ShapeError(
-            f"linear expected input (..., {features}) for weight {(out, features)} (out, in), got input {got}"
-        )
-    if bias is not None and tuple(bias.shape) != (out,):
-        raise ShapeError(
-            f"linear expected bias {(out,)} for weight {(out, features)}, got {tuple(bias.shape)}"
-        )
+        raise ShapeError(f"linear expected input (..., {features}) for {beside}, got input {got}")
+    expect_shape("linear", "bias", bias, (out,), beside)
+    expect_one_dtype("linear", input=x, weight=weight, bias=bias)
 
 
 __all__ = ["check_linear", "linear"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .. import dtypes, ops
+from .. import ops
 from ..backend import Tensor
-from ..errors import DtypeError, ShapeError
+from ..errors import ShapeError
+from ._checks import expect_one_dtype, expect_shape
 from ._dispatch import checks, unary
 
 
@@ -33,6 +34,7 @@ def batch_norm(
         >>> ops.batch_norm(np.asarray([[3.0]]), np.asarray([1.0]), np.asarray([4.0]), None, None, 0.0)
         array([[1.]])
     """
+    check_batch_norm(x, mean, var, weight, bias, eps)
     y = (x - _channels(mean, x)) / ops.sqrt(_channels(var, x) + eps)
     return _affine(
         y, None if weight is None else _channels(weight, x), None if bias is None else _channels(bias, x)
@@ -63,6 +65,7 @@ def batch_norm_train(
         >>> float(mean[0]), float(var[0]), y[:, 0]
         (2.0, 1.0, array([-1.,  1.]))
     """
+    check_batch_norm_train(x, weight, bias, eps)
     axes = tuple(a for a in range(len(x.shape)) if a != 1)
     mean = ops.mean(x, axis=axes)
     off = x - _channels(mean, x)
@@ -134,8 +137,8 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor |
 
 
 def _channels(t: Tensor, x: Tensor) -> Tensor:
-    """A (C,) tensor shaped to broadcast against ``x``; asking for x's C refuses any other."""
-    return ops.reshape(t, (1, x.shape[1], *(1,) * (len(x.shape) - 2)))
+    """A (C,) tensor shaped to broadcast against ``x``."""
+    return ops.reshape(t, (1, t.shape[0], *(1,) * (len(x.shape) - 2)))
 
 
 def _standardize(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
@@ -204,15 +207,8 @@ def check_group_norm(
 
 def _check_affine(name: str, x: Tensor, wanted: tuple[int, ...], given: dict[str, Tensor | None]) -> None:
     for what, tensor in given.items():
-        if tensor is None:
-            continue
-        if tuple(tensor.shape) != wanted:
-            raise ShapeError(
-                f"{name} expected {what} {wanted} for input {tuple(x.shape)}, got {tuple(tensor.shape)}"
-            )
-        if tensor.dtype != x.dtype:
-            ours, theirs = dtypes.canonical(x.dtype), dtypes.canonical(tensor.dtype)
-            raise DtypeError(f"{name} expected {what} of the input's dtype {ours}, got {theirs}")
+        expect_shape(name, what, tensor, wanted, f"input {tuple(x.shape)}")
+    expect_one_dtype(name, input=x, **given)
 
 
 __all__ = [

@@ -10,6 +10,7 @@ import numpy as np
 from .. import dtypes, ops
 from ..backend import Tensor
 from ..errors import ShapeError
+from ._checks import expect_one_dtype
 from ._dispatch import checks, unary
 from ._windows import (
     Ints,
@@ -68,9 +69,9 @@ def max_pool_with_indices(
         >>> ops.max_pool_with_indices(np.asarray([[[1.0, 3.0, 2.0, 0.0]]]), (2,), (2,), (0,), (1,), False)[1]
         array([[[1, 2]]])
     """
+    check_max_pool(x, kernel, stride, padding, dilation, ceil_mode)
     size = spatial(x)
     out = pool_size(size, kernel, stride, padding, dilation, ceil_mode)
-    expect_output("max_pool", x, out, kernel)
     margin = pool_padding(size, out, kernel, stride, padding, dilation)
     cells = ops.stack(windows(pad_spatial(x, margin, -math.inf), out, kernel, stride, dilation), axis=-1)
     # A window of nothing but -inf must not find its maximum in the padding.
@@ -121,9 +122,9 @@ def avg_pool(
         >>> ops.avg_pool(np.asarray([[[1.0, 3.0, 2.0, 0.0]]]), (2,), (2,), (0,), False, True, None)
         array([[[2., 1.]]])
     """
+    check_avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     size, ones = spatial(x), (1,) * len(kernel)
     out = pool_size(size, kernel, stride, padding, ones, ceil_mode)
-    expect_output("avg_pool", x, out, kernel)
     margin = pool_padding(size, out, kernel, stride, padding, ones)
     first, *rest = windows(pad_spatial(x, margin), out, kernel, stride, ones)
     total = sum(rest, start=first)
@@ -161,6 +162,7 @@ def adaptive_avg_pool(x: Tensor, output_size: Ints) -> Tensor:
         >>> ops.adaptive_avg_pool(np.asarray([[[1.0, 3.0, 5.0]]]), (2,))
         array([[[2., 4.]]])
     """
+    check_adaptive_avg_pool(x, output_size)
     # The windows are products of intervals, so the mean can be taken axis by axis.
     for axis, (n, out) in enumerate(zip(spatial(x), output_size, strict=True), start=2):
         lead = (slice(None),) * axis
@@ -189,6 +191,7 @@ def check_pool(
         raise ShapeError(
             f"{name} expected input whose axes but the first are not empty, got {tuple(x.shape)}"
         )
+    expect_one_dtype(name, input=x)
     expect_output(name, x, pool_size(spatial(x), kernel, stride, padding, dilation, ceil_mode), kernel)
 
 
@@ -227,6 +230,7 @@ def check_adaptive_avg_pool(x: Tensor, output_size: Ints) -> None:
             f"adaptive_avg_pool expected input (N, C, *spatial) of {len(output_size) + 2} axes, none of them but the "
             f"first empty, for output_size {output_size}, got {tuple(x.shape)}"
         )
+    expect_one_dtype("adaptive_avg_pool", input=x)
 
 
 __all__ = [
