@@ -15,10 +15,16 @@ def gelu(x: Tensor, approximate: str) -> Tensor:
     return F.gelu(x, approximate=approximate)
 
 
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    # one slope, or one a channel with an axis of size 1 for each axis after it
+    return torch.prelu(x, slope.reshape(-1) if slope.ndim else slope)
+
+
 def dropout(x: Tensor, p: float) -> Tensor:
     return torch.dropout(x, p, True)
 
 
+# Not celu and hardsigmoid: PyTorch computes them with float32 constants, in float64 too.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
@@ -27,6 +33,18 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "elu": F.elu,
     "leaky_relu": F.leaky_relu,
     "softplus": F.softplus,
+    "glu": F.glu,
+    "hardshrink": F.hardshrink,
+    "hardswish": F.hardswish,
+    "hardtanh": F.hardtanh,
+    "logsigmoid": F.logsigmoid,
+    "mish": F.mish,
+    "prelu": prelu,
+    "selu": F.selu,
+    "softshrink": F.softshrink,
+    "softsign": F.softsign,
+    "tanhshrink": F.tanhshrink,
+    "threshold": F.threshold,
     "softmax": torch.softmax,
     "log_softmax": torch.log_softmax,
     "dropout": dropout,

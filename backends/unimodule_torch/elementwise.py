@@ -23,11 +23,36 @@ def _tensor(scalar: Any, like: Tensor) -> Tensor:
     return torch.scalar_tensor(scalar, dtype=like.dtype, device=like.device)
 
 
+def _tensors(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
+    """Both as tensors, for functions that take no number."""
+    if not isinstance(x1, torch.Tensor):
+        return _tensor(x1, x2), x2
+    if not isinstance(x2, torch.Tensor):
+        return x1, _tensor(x2, x1)
+    return x1, x2
+
+
 def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
     # torch.floor_divide refuses to be differentiated, and takes no number on the left.
     if not isinstance(x1, torch.Tensor):
         x1 = _tensor(x1, x2)
     return torch.div(x1, x2, rounding_mode="floor")
+
+
+def atan2(x1: Tensor, x2: Tensor) -> Tensor:
+    return torch.atan2(*_tensors(x1, x2))
+
+
+def logical_and(x1: Tensor, x2: Tensor) -> Tensor:
+    return torch.logical_and(*_tensors(x1, x2))
+
+
+def logical_or(x1: Tensor, x2: Tensor) -> Tensor:
+    return torch.logical_or(*_tensors(x1, x2))
+
+
+def logical_xor(x1: Tensor, x2: Tensor) -> Tensor:
+    return torch.logical_xor(*_tensors(x1, x2))
 
 
 def remainder(x1: Tensor, x2: Tensor) -> Tensor:
@@ -37,21 +62,37 @@ def remainder(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.remainder(x1, x2)
 
 
-# A number becomes a tensor and does not go to clamp, which gives the whole gradient to one side of a tie.
+# Not clamp for a number, which gives the whole gradient to one side of a tie.
 def maximum(x1: Tensor, x2: Tensor) -> Tensor:
-    if not isinstance(x1, torch.Tensor):
-        x1 = _tensor(x1, x2)
-    elif not isinstance(x2, torch.Tensor):
-        x2 = _tensor(x2, x1)
-    return torch.maximum(x1, x2)
+    return torch.maximum(*_tensors(x1, x2))
 
 
 def minimum(x1: Tensor, x2: Tensor) -> Tensor:
-    if not isinstance(x1, torch.Tensor):
-        x1 = _tensor(x1, x2)
-    elif not isinstance(x2, torch.Tensor):
-        x2 = _tensor(x2, x1)
-    return torch.minimum(x1, x2)
+    return torch.minimum(*_tensors(x1, x2))
+
+
+_clamp = or_numpy(torch.clamp, np.clip)
+
+
+def clip(x: Tensor, low: Any, high: Any) -> Tensor:
+    if not x.is_floating_point():  # a number that the integers of x cannot hold would wrap around
+        low, high = _within(low, x), _within(high, x)
+    if isinstance(low, torch.Tensor) or isinstance(
+        high, torch.Tensor
+    ):  # two tensors or two numbers, no mixture
+        low, high = _bound(low, x), _bound(high, x)
+    return _clamp(x, low, high)
+
+
+def _within(value: Any, like: Tensor) -> Any:
+    if type(value) is not int:
+        return value
+    limits = torch.iinfo(like.dtype)
+    return min(max(value, limits.min), limits.max)
+
+
+def _bound(value: Any, like: Tensor) -> Any:
+    return value if value is None or isinstance(value, torch.Tensor) else _tensor(value, like)
 
 
 # PyTorch compares a tensor with a number on its right only.
@@ -84,6 +125,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "expm1": torch.expm1,
     "log": torch.log,
     "log1p": torch.log1p,
+    "rsqrt": torch.rsqrt,
+    "reciprocal": torch.reciprocal,
+    "square": or_numpy(torch.square, np.square),
+    "trunc": torch.trunc,
+    "isfinite": torch.isfinite,
+    "isinf": torch.isinf,
     "log2": torch.log2,
     "log10": torch.log10,
     "sqrt": torch.sqrt,
@@ -118,20 +165,21 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "remainder": or_numpy(remainder, np.remainder),
     "maximum": or_numpy(maximum, np.maximum),
     "minimum": or_numpy(minimum, np.minimum),
-    "atan2": torch.atan2,
+    "atan2": atan2,
     "equal": or_numpy(equal, np.equal),
     "not_equal": or_numpy(not_equal, np.not_equal),
     "less": or_numpy(less, np.less),
     "less_equal": or_numpy(less_equal, np.less_equal),
     "greater": or_numpy(greater, np.greater),
     "greater_equal": or_numpy(greater_equal, np.greater_equal),
-    "logical_and": torch.logical_and,
-    "logical_or": torch.logical_or,
-    "logical_xor": torch.logical_xor,
+    "logical_and": logical_and,
+    "logical_or": logical_or,
+    "logical_xor": logical_xor,
     "bitwise_and": or_numpy(torch.bitwise_and, np.bitwise_and),
     "bitwise_or": or_numpy(torch.bitwise_or, np.bitwise_or),
     "bitwise_xor": or_numpy(torch.bitwise_xor, np.bitwise_xor),
     "bitwise_left_shift": or_numpy(torch.bitwise_left_shift, np.left_shift),
     "bitwise_right_shift": or_numpy(torch.bitwise_right_shift, np.right_shift),
+    "clip": clip,
     "where": torch.where,
 }

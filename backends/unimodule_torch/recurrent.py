@@ -1,4 +1,4 @@
-"""LSTM and GRU on the kernels that torch.nn uses (oneDNN, cuDNN)."""
+"""LSTM, GRU and plain recurrent nets on the kernels that torch.nn uses (oneDNN, cuDNN)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,23 @@ def gru(
     return torch.gru(x, h0, flat, biases, num_layers, dropout, dropout > 0, bidirectional, False)
 
 
+_RNN = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
+
+
+def rnn(
+    x: Tensor,
+    h0: Tensor,
+    weights: Weights,
+    num_layers: int,
+    bidirectional: bool,
+    dropout: float,
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:
+    flat = [w for layer in weights for w in layer if w is not None]
+    biases = weights[0][2] is not None
+    return _RNN[nonlinearity](x, h0, flat, biases, num_layers, dropout, dropout > 0, bidirectional, False)
+
+
 def lstm_layer(
     x: Tensor,
     h0: Tensor,
@@ -67,9 +84,26 @@ def gru_layer(
     return torch.flip(y, (0,)) if reverse else y, h.squeeze(0)
 
 
+def rnn_layer(
+    x: Tensor,
+    h0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    nonlinearity: str,
+    reverse: bool,
+) -> tuple[Tensor, Tensor]:
+    x = torch.flip(x, (0,)) if reverse else x
+    y, h = rnn(x, h0.unsqueeze(0), [(w_ih, w_hh, b_ih, b_hh)], 1, False, 0.0, nonlinearity)
+    return torch.flip(y, (0,)) if reverse else y, h.squeeze(0)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lstm": lstm,
     "gru": gru,
     "lstm_layer": lstm_layer,
     "gru_layer": gru_layer,
+    "rnn": rnn,
+    "rnn_layer": rnn_layer,
 }

@@ -17,10 +17,6 @@ def concat(arrays: Sequence[Tensor], *, axis: int = 0) -> Tensor:
     return torch.cat(arrays, axis)
 
 
-def stack(arrays: Sequence[Tensor], *, axis: int = 0) -> Tensor:
-    return torch.stack(arrays, axis)
-
-
 def flip(x: Tensor, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     if axis is None:
         return torch.flip(x, tuple(range(x.ndim)))
@@ -37,7 +33,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "permute_dims": torch.permute,
     "broadcast_to": torch.broadcast_to,
     "concat": concat,
-    "stack": stack,
     "flip": or_numpy(flip, np.flip),
     "pad": pad,
 }

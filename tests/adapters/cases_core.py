@@ -93,7 +93,7 @@ for name in BINARY:
     add(name, rand(3, low=low), rand(1).reshape(()), tag="0d-right")
     add(name, rand(1, low=0.5).reshape(()), rand(2, 2), tag="0d-left")
     add(name, np.zeros((0, 3)), rand(3), tag="empty")
-for name in [n for n in BINARY if n != "atan2"]:
+for name in BINARY:
     low = 0.3 if name == "pow" else -2.0
     add(name, rand(2, 3, low=low), 1.75, tag="scalar-right")
     add(name, 1.75, rand(2, 3, low=low), tag="scalar-left")
@@ -148,6 +148,17 @@ for name in ["bitwise_and", "bitwise_or", "bitwise_xor"]:
     integers(name, getattr(np, name), [-3, 12, 5], [6, 10, 0])
 integers("bitwise_left_shift", np.left_shift, [3, 12, 5], [1, 2, 0])
 integers("bitwise_right_shift", np.right_shift, [-9, 12, 5], [1, 2, 0])
+for name in ["logical_and", "logical_or", "bitwise_and", "bitwise_or", "bitwise_xor"]:
+    for scalar in (True, False):
+        add(name, _BOOLS[1], scalar, tag=f"{scalar}-right", numpy=True, oracle=getattr(np, name))
+        add(name, scalar, _BOOLS[1], tag=f"{scalar}-left", numpy=True, oracle=getattr(np, name))
+for name in ["bitwise_and", "bitwise_or", "bitwise_xor"]:
+    add(name, i64([-3, 12, 5]), 6, tag="scalar-right", numpy=True, oracle=getattr(np, name))
+    add(name, 6, i64([-3, 12, 5]), tag="scalar-left", numpy=True, oracle=getattr(np, name))
+add("bitwise_left_shift", i64([3, 12]), 2, tag="scalar-right", numpy=True, oracle=np.left_shift)
+add("bitwise_left_shift", 3, i64([0, 2]), tag="scalar-left", numpy=True, oracle=np.left_shift)
+add("bitwise_right_shift", i64([-9, 12]), 1, tag="scalar-right", numpy=True, oracle=np.right_shift)
+add("bitwise_right_shift", -9, i64([0, 2]), tag="scalar-left", numpy=True, oracle=np.right_shift)
 add("where", np.array([True, False, True]), rand(3), rand(3))
 add("where", np.array([[True], [False]]), rand(3), rand(1, 1), tag="broadcast")
 add("where", np.array(True), rand(2, 3), rand(3), tag="0d-condition")
