@@ -61,6 +61,9 @@ class JaxBackend(Backend):
         """False under ``jit`` and ``vmap``. The tracers of an eager gradient carry values, and count as concrete."""
         return value_of(x) is not None
 
+    def outlives_trace(self, x: Tensor) -> bool:
+        return not isinstance(x, jax.core.Tracer)
+
     # ------------------------------------------------------------------ dtypes and devices
     def dtype(self, x: Tensor) -> str:
         native = x.dtype

@@ -40,6 +40,9 @@ class NumpyBackend(Backend):
     def is_tensor(self, x: object) -> bool:
         return isinstance(x, np.ndarray | np.generic | ArrayBox)
 
+    def outlives_trace(self, x: Tensor) -> bool:
+        return not isinstance(x, ArrayBox)
+
     def dtype(self, x: Tensor) -> str:
         return dtypes.canonical(x.dtype)
 
@@ -61,6 +64,9 @@ class NumpyBackend(Backend):
 
     def variable(self, value: Tensor, *, trainable: bool) -> Tensor:
         return np.array(value)
+
+    def assign(self, variable: Tensor, value: Tensor) -> Tensor:
+        return np.array(value)  # the caller may write into its own
 
     def value_and_grad(
         self, fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]

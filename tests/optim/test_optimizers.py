@@ -13,13 +13,13 @@ SGD_OPTIONS = [
     {"lr": 0.05, "momentum": 0.9},
     {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.02},
     {"lr": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
-    {"lr": 0.05, "momentum": 0.5, "maximize": True},
+    {"lr": 0.002, "momentum": 0.5, "maximize": True},  # gently: its loss has no maximum
 ]
 ADAM_OPTIONS = [
     {"lr": 0.02},
     {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.05},
     {"lr": 0.02, "amsgrad": True},
-    {"lr": 0.02, "maximize": True, "weight_decay": 0.1},
+    {"lr": 0.002, "maximize": True, "weight_decay": 0.1},
 ]
 CASES = [("SGD", o) for o in SGD_OPTIONS] + [("Adam", o) for o in ADAM_OPTIONS]
 STEPS = 50
@@ -67,8 +67,10 @@ def test_fifty_steps_equal_torch_optim(backend, name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(CASES)])
-def test_fifty_steps_in_float64_equal_torch_optim(float64_backend, name, options):
-    net = make_net("numpy").to(float64_backend, dtype="float64")
+def test_fifty_steps_in_float64_equal_torch_optim(backend, has_float64, name, options):
+    if not has_float64:
+        pytest.skip(f"{backend} runs in 32 bits in this process; the 64-bit pass (UNIMODULE_TEST_X64=1) has this case")
+    net = make_net("numpy").to(backend, dtype="float64")
     opt = getattr(optim, name)(net.parameters(), **options)
     for x, y in batches():
         _, grads = um.value_and_grad(loss_fn)(net, x.astype("float64"), y.astype("float64"))
