@@ -59,7 +59,9 @@ def selected_backends() -> list[str]:
         return present
     wanted = [name.strip() for name in chosen.split(",")]
     if missing := set(wanted) - set(present):
-        raise pytest.UsageError(f"UNIMODULE_TEST_BACKENDS names {', '.join(missing)}, not among {', '.join(present)}")
+        raise pytest.UsageError(
+            f"UNIMODULE_TEST_BACKENDS names {', '.join(missing)}, not among {', '.join(present)}"
+        )
     return [name for name in present if name in wanted]
 
 

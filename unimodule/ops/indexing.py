@@ -236,7 +236,8 @@ def _basic(x: Tensor, entries: list[Any]) -> Tensor:
         key.append(entry)
         axis += entry is not None
         place += not isinstance(entry, int)
-    if all(e == slice(0, n, 1) for e, n in zip(key, shape, strict=False)) and len(key) == len(shape):
+    whole = [slice(0, n, 1) for n in shape]
+    if key == whole and not backwards:
         return x
     x = getitem_(x, tuple(key))
     return ops.flip(x, axis=tuple(backwards)) if backwards else x
@@ -249,13 +250,9 @@ def _advanced(backend: Backend, x: Tensor, entries: list[Any]) -> Tensor:
     rest = [slice(None) if i in chosen else e for i, e in enumerate(entries)]
     x = _basic(x, rest)  # entries and axes of x now correspond one to one
     shape = shape_of(x)
-    flat: Any = 0
-    for i in chosen:
-        flat = (
-            ops.add(ops.multiply(flat, shape[i]), _forward(backend, entries[i], shape[i]))
-            if i != chosen[0]
-            else (_forward(backend, entries[i], shape[i]))
-        )
+    flat = _forward(backend, x, entries[chosen[0]], shape[chosen[0]])
+    for i in chosen[1:]:
+        flat = ops.add(ops.multiply(flat, shape[i]), _forward(backend, x, entries[i], shape[i]))
     others = [i for i in range(len(shape)) if i not in chosen]
     x = ops.permute_dims(x, tuple(chosen + others))
     x = ops.reshape(x, (math.prod(shape[i] for i in chosen), *(shape[i] for i in others)))
@@ -266,10 +263,10 @@ def _advanced(backend: Backend, x: Tensor, entries: list[Any]) -> Tensor:
     return ops.moveaxis(out, tuple(range(rank)), tuple(range(chosen[0], chosen[0] + rank)))
 
 
-def _forward(backend: Backend, index: Any, size: int) -> Any:
-    """An index or index tensor counted from the front, in range."""
+def _forward(backend: Backend, x: Tensor, index: Any, size: int) -> Tensor:
+    """An index or index tensor as an int64 tensor, counted from the front, in range."""
     if isinstance(index, int):
-        return index
+        return ops.asarray(index, dtype=dtypes.DEFAULT_INT, like=x)
     backend.check_indices(index, size, -size)
     index = ops.astype(index, dtypes.DEFAULT_INT)
     return ops.where(ops.less(index, 0), ops.add(index, size), index)

@@ -74,7 +74,7 @@ def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     elif count != known or min(new, default=0) < 0:
         raise ShapeError(f"ops.reshape cannot give {count} elements of shape {old} the shape {new}")
     out = x if new == old else reshape_(x, new)
-    return ops.asarray(out, copy=True) if copy else out
+    return ops.asarray(out, copy=True, like=out) if copy else out
 
 
 def flatten(x: Tensor, /, start_axis: int = 0, end_axis: int = -1) -> Tensor:

@@ -1,0 +1,1 @@
+"""The public ops, on every backend, against NumPy in float64."""
