@@ -89,7 +89,9 @@ def test_get_submodule():
 def test_parameter_gives_the_handle_and_says_what_there_is():
     net = Affine(3, 2)
     assert net.parameter("weight") is next(net.parameters())
-    with pytest.raises(um.ModuleError, match=r"Affine has no parameter 'wieght'; it has \['weight', 'bias'\]"):
+    with pytest.raises(
+        um.ModuleError, match=r"Affine has no parameter 'wieght'; it has \['weight', 'bias'\]"
+    ):
         net.parameter("wieght")
 
 
@@ -131,7 +133,7 @@ def test_a_new_parameter_on_a_bound_net_is_bound_at_once(backend):
     net = MLP().to(backend, dtype="float32")
     net.extra = nn.Parameter(np.ones(3))
     assert um.backend_of(net.extra) == backend
-    assert [n for n, _ in net.named_parameters()][0] == "extra"
+    assert next(n for n, _ in net.named_parameters()) == "extra"
     assert net.parameter("extra").dtype == "float32"
 
 
@@ -147,7 +149,9 @@ def test_a_parameter_may_become_a_module_and_back():
 
 def test_a_submodule_is_not_replaced_by_something_else():
     net = MLP()
-    with pytest.raises(um.ModuleError, match=r"MLP.hidden is a submodule and expected a Module or None, got int"):
+    with pytest.raises(
+        um.ModuleError, match=r"MLP.hidden is a submodule and expected a Module or None, got int"
+    ):
         net.hidden = 3
 
 
@@ -226,7 +230,18 @@ def test_forgotten_super_init_on_assignment(build):
         lambda net: net.register_buffer("b", np.ones(2)),
         lambda net: net.named_children().__next__(),
     ],
-    ids=["call", "to", "state_dict", "inside", "parameters", "train", "clone", "summary", "register", "children"],
+    ids=[
+        "call",
+        "to",
+        "state_dict",
+        "inside",
+        "parameters",
+        "train",
+        "clone",
+        "summary",
+        "register",
+        "children",
+    ],
 )
 def test_forgotten_super_init_on_use(use):
     with pytest.raises(um.ModuleError, match=r"super\(\).__init__\(\)"):
@@ -252,12 +267,21 @@ class Hiding(nn.Module):
         lambda m: {"a": [m]},
     ],
 )
-@pytest.mark.parametrize("what", [lambda: Affine(1, 1), lambda: nn.Parameter([1.0])], ids=["module", "parameter"])
+@pytest.mark.parametrize(
+    "what", [lambda: Affine(1, 1), lambda: nn.Parameter([1.0])], ids=["module", "parameter"]
+)
 def test_modules_in_plain_containers_are_refused(hide, what):
     net = nn.Sequential(Hiding(hide(what())))
-    uses = [lambda: net.to("numpy"), lambda: net(np.ones(2, "float32")), net.state_dict, lambda: um.summary(net)]
+    uses = [
+        lambda: net.to("numpy"),
+        lambda: net(np.ones(2, "float32")),
+        net.state_dict,
+        lambda: um.summary(net),
+    ]
     for use in uses:
-        with pytest.raises(um.ModuleError, match=r"Sequential\.0\.layers is a plain (list|tuple|dict).*nn\.ModuleList"):
+        with pytest.raises(
+            um.ModuleError, match=r"Sequential\.0\.layers is a plain (list|tuple|dict).*nn\.ModuleList"
+        ):
             use()
 
 
@@ -307,14 +331,7 @@ def test_apply_visits_children_first():
 # ---------------------------------------------------------------------- looks
 def test_repr():
     net = nn.Sequential(um.ops.relu, nn.ModuleDict({"a": Affine(3, 2)}))
-    assert repr(net) == (
-        "Sequential(\n"
-        "  (0): Function(relu)\n"
-        "  (1): ModuleDict(\n"
-        "    (a): Affine()\n"
-        "  )\n"
-        ")"
-    )
+    assert repr(net) == ("Sequential(\n  (0): Function(relu)\n  (1): ModuleDict(\n    (a): Affine()\n  )\n)")
     assert repr(nn.Module()) == "Module()"
     assert repr(nn.Parallel(um.ops.relu, axis=1)) == "Parallel(\n  axis=1\n  (0): Function(relu)\n)"
 
@@ -329,7 +346,9 @@ def test_repr_is_pytorchs():
 def test_repr_of_handles():
     net = MLP()
     next(net.parameters())
-    assert repr(nn.Parameter(um.init.zeros(), shape=(None, 3))) == "Parameter(shape=(None, 3), dtype='float32')"
+    assert (
+        repr(nn.Parameter(um.init.zeros(), shape=(None, 3))) == "Parameter(shape=(None, 3), dtype='float32')"
+    )
     assert repr(nn.Buffer(0)) == "Buffer(shape=(), dtype='int64')"
     assert repr(next(net.parameters())) == "Parameter 'hidden.weight'(shape=(3, 4), dtype='float32')"
 

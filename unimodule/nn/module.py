@@ -31,6 +31,7 @@ from ..errors import (
     UninitializedError,
     running_modules,
 )
+from ..ops._dispatch import kernel
 from ..registry import find_backend, get_backend, parse_device
 from .parameter import Buffer, Constant, Parameter, Variable
 
@@ -161,6 +162,12 @@ class Module:
         if old is not None:
             old.detach(self, name)
         self._modules.pop(name, None)
+        elsewhere = self._backend is not None and variable._backend not in (None, self._backend)
+        if elsewhere and variable.held:
+            raise BackendMismatchError(
+                f"{type(self).__name__}.{name} is on {self.backend!r} and cannot be tied to {variable}, which another "
+                f"module holds on {variable.backend!r}; move one of the nets first"
+            )
         self._variables[name] = variable
         if not variable.shape_known:
             self.__dict__["_lazy"] = True
@@ -205,6 +212,10 @@ class Module:
             return
         if backend.shape(value) != variable._shape:
             raise ShapeError(f"{name!r} expected shape {variable._shape}, got {backend.shape(value)}")
+        if variable._value is not None and backend.dtype(value) != (dtype := backend.dtype(variable._value)):
+            if dtypes.is_floating(backend.dtype(value)) and not dtypes.is_floating(dtype):
+                raise DtypeError(f"{name!r} expected dtype {variable._dtype}, got {backend.dtype(value)}")
+            value = kernel(backend, "astype")(value, dtype)
         if self._functional:
             self.__dict__[name] = value
             return

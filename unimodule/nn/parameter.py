@@ -178,6 +178,11 @@ class Variable:
         """No longer be ``module.attribute``."""
         self._sites = [s for s in self._sites if s[0]() is not None and not (s[0]() is module and s[1] == attribute)]
 
+    @property
+    def held(self) -> bool:
+        """Whether it is an attribute of a module."""
+        return any(reference() is not None for reference, _ in self._sites)
+
     def _store(self, value: Any, backend: Backend | None) -> None:
         if value is self._value and backend is self._backend:
             return
