@@ -9,6 +9,7 @@ import torch
 
 from unimodule.backend import Tensor
 
+_HALF = frozenset({torch.float16, torch.bfloat16})
 _CUDNN = True  # let PyTorch choose its fused kernel, as torch.nn does
 
 
@@ -20,6 +21,22 @@ def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         y = y * _channels(weight, y)
     return y if bias is None else y + _channels(bias, y)
+
+
+def _exact(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """``fn`` in float32 for 16-bit floats on the CPU, whose kernels round the statistics that the gradient needs to
+    16 bits (on a GPU they keep 32): where a mean is larger than the deviation the gradient comes out as noise.
+    """
+
+    def call(x: Tensor, *args: Any) -> Any:
+        dtype = x.dtype
+        if dtype not in _HALF or x.is_cuda:
+            return fn(x, *args)
+        wide = [a.to(torch.float32) if isinstance(a, torch.Tensor) else a for a in (x, *args)]
+        out = fn(*wide)
+        return tuple(o.to(dtype) for o in out) if isinstance(out, tuple) else out.to(dtype)
+
+    return call
 
 
 def batch_norm(
@@ -54,8 +71,8 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor |
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "batch_norm": batch_norm,
-    "batch_norm_train": batch_norm_train,
-    "layer_norm": torch.layer_norm,
-    "group_norm": group_norm,
+    "batch_norm": _exact(batch_norm),
+    "batch_norm_train": _exact(batch_norm_train),
+    "layer_norm": _exact(torch.layer_norm),
+    "group_norm": _exact(group_norm),
 }

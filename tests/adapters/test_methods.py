@@ -367,6 +367,28 @@ def test_dropout(backend, op, p):
     np.testing.assert_allclose(backend.to_numpy(gradient), kept / 2.0, rtol=1e-6)
 
 
+def test_dropout_between_recurrent_layers(backend, op):
+    if backend.function("gru") is None:
+        pytest.skip("left to the default composition")
+    rng = np.random.default_rng(0)
+    x, h = put(backend, rng.normal(size=(5, 2, 3))), put(backend, np.zeros((2, 2, 4)))
+    shapes = [[(12, 3), (12, 4), (12,), (12,)], [(12, 4), (12, 4), (12,), (12,)]]
+    weights = [(*(put(backend, rng.normal(size=s)) for s in row), None) for row in shapes]
+
+    def run(dropout):
+        return backend.to_numpy(op["gru"](x, h, weights, 2, False, dropout)[0])
+
+    try:
+        backend.seed(3)
+        first, second = run(0.5), run(0.5)
+        backend.seed(3)
+        assert np.array_equal(run(0.5), first)
+    except NotSupportedError:
+        pytest.skip("declared: no dropout between layers")
+    assert not np.array_equal(first, second)
+    assert np.array_equal(run(0.0), run(0.0)) and not np.allclose(run(0.0), first)
+
+
 def test_random_uniform(backend, op):
     if backend.function("random_uniform") is None:
         pytest.skip("left to the default composition")

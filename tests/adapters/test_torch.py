@@ -185,6 +185,34 @@ def test_full_precision_restores_what_it_found(backend):
         setattr(matmul, name, before)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("layer_norm", ((6,), None, None, 1e-3)),
+        ("group_norm", (2, None, None, 1e-3)),
+        ("batch_norm_train", (None, None, 1e-3)),
+    ],
+)
+def test_gradients_of_norms_survive_16_bits(backend, op, name, args, dtype):
+    """With the statistics rounded to 16 bits, as PyTorch's CPU kernels do, these are noise."""
+    spread = {"float16": 2**-7, "bfloat16": 2**-4}[dtype]
+    values = 3.0 + spread * np.random.default_rng(0).permutation(24).reshape(4, 6)
+    weight = np.linspace(0.5, 1.5, 24).reshape(4, 6) ** 2
+
+    def gradient(kind):
+        x, w = (backend.from_numpy(a, kind, "cpu") for a in (values, weight))
+
+        def fn(inside):
+            y = op[name](inside[0], *args)
+            return op["sum"](op["multiply"](y[0] if isinstance(y, tuple) else y, w)), None
+
+        return backend.to_numpy(backend.value_and_grad(fn, [x])[2][0]).astype(np.float64)
+
+    want = gradient("float64")
+    assert np.abs(gradient(dtype) - want).max() < 0.05 * np.abs(want).max()
+
+
 @pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])
 def test_unsigned_integers_wrap_around(backend, op, dtype):
     limit = int(np.iinfo(dtype).max)
