@@ -62,7 +62,7 @@ class JaxBackend(Backend):
         return value_of(x) is not None
 
     def outlives_trace(self, x: Tensor) -> bool:
-        return not isinstance(x, jax.core.Tracer)
+        return not isinstance(x, jax.core.Tracer)  # a gradient's tracer has a value, yet dies with its call
 
     # ------------------------------------------------------------------ dtypes and devices
     def dtype(self, x: Tensor) -> str:

@@ -80,6 +80,14 @@ def where(condition: Array, x1: Array, x2: Array) -> Array:
     return jnp.where(condition, x1, x2)
 
 
+@jit()
+def clip(x: Array, low: Array | None, high: Array | None) -> Array:
+    # Not jnp.clip, which halves the gradient at a bound. A NaN bound gives NaN.
+    if low is not None:
+        x = jnp.where((x < low) | (low != low), low, x)
+    return x if high is None else jnp.where((x > high) | (high != high), high, x)
+
+
 def _absolute(x: Array) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return jnp.abs(x)
@@ -137,9 +145,14 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "maximum": jnp.maximum,
     "minimum": jnp.minimum,
     "equal": jnp.equal,
+    "not_equal": jnp.not_equal,
     "less": jnp.less,
+    "less_equal": jnp.less_equal,
+    "greater": jnp.greater,
+    "greater_equal": jnp.greater_equal,
     "logical_and": jnp.logical_and,
     "logical_or": jnp.logical_or,
+    "logical_xor": jnp.logical_xor,
     "bitwise_and": jnp.bitwise_and,
     "bitwise_or": jnp.bitwise_or,
     "bitwise_xor": jnp.bitwise_xor,
@@ -154,4 +167,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor_divide": floor_divide,
     "remainder": remainder,
     "where": where,
+    "clip": clip,
 }

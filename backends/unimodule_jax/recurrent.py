@@ -1,4 +1,4 @@
-"""LSTM and GRU: whole networks as one compiled function, each layer and direction a ``lax.scan``.
+"""LSTM, GRU and plain recurrent networks: whole networks as one compiled function, each layer and direction a ``lax.scan``.
 
 The products of all inputs with the input weights are taken at once, before the scan.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -72,6 +73,27 @@ def _gru_layer(
     return y, h
 
 
+def _rnn_layer(
+    x: Array,
+    h0: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array | None,
+    b_hh: Array | None,
+    nonlinearity: str,
+    reverse: bool,
+) -> tuple[Array, Array]:
+    squash = jnp.tanh if nonlinearity == "tanh" else jax.nn.relu
+
+    def step(h: Array, inputs: Array) -> tuple[Array, Array]:
+        h = squash(inputs + h @ w_hh.T)
+        return h, h
+
+    inputs = _affine(x, w_ih, b_ih)
+    h, y = lax.scan(step, h0, inputs if b_hh is None else inputs + b_hh, reverse=reverse)
+    return y, h
+
+
 # ---------------------------------------------------------------------- layers on top of each other
 def _stack(
     x: Array,
@@ -113,6 +135,20 @@ def _gru(
     return _stack(x, (h0,), [w[:4] for w in weights], num_layers, bidirectional, dropouts, _gru_layer)
 
 
+@jit("num_layers", "bidirectional", "nonlinearity")
+def _rnn(
+    x: Array,
+    h0: Array,
+    weights: Weights,
+    dropouts: Any,
+    num_layers: int,
+    bidirectional: bool,
+    nonlinearity: str,
+) -> tuple[Array, ...]:
+    rows = [(*w[:4], nonlinearity) for w in weights]
+    return _stack(x, (h0,), rows, num_layers, bidirectional, dropouts, _rnn_layer)
+
+
 def _dropouts(p: float, num_layers: int) -> list[tuple[Any, ...]]:
     return [(p, *random.draw()) for _ in range(num_layers - 1)] if p > 0 else []
 
@@ -129,9 +165,24 @@ def gru(
     return _gru(x, h0, weights, _dropouts(dropout, num_layers), num_layers, bidirectional)
 
 
+def rnn(
+    x: Array,
+    h0: Array,
+    weights: Weights,
+    num_layers: int,
+    bidirectional: bool,
+    dropout: float,
+    nonlinearity: str,
+) -> tuple[Array, ...]:
+    dropouts = _dropouts(dropout, num_layers)
+    return _rnn(x, h0, weights, dropouts, num_layers, bidirectional, nonlinearity)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lstm": lstm,
     "gru": gru,
+    "rnn": rnn,
     "lstm_layer": jit("reverse")(_lstm_layer),
     "gru_layer": jit("reverse")(_gru_layer),
+    "rnn_layer": jit("nonlinearity", "reverse")(_rnn_layer),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,21 @@ def sum(x: Array, *, axis: Axes = None, keepdims: bool = False) -> Array:
 @jit("axis", "keepdims")
 def prod(x: Array, *, axis: Axes = None, keepdims: bool = False) -> Array:
     return jnp.prod(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+
+
+@jit("axis", "keepdims")
+def mean(x: Array, *, axis: Axes = None, keepdims: bool = False) -> Array:
+    wide = x.astype(computing_dtype(x.dtype))
+    return jnp.mean(wide, axis=axis, keepdims=keepdims).astype(x.dtype)
+
+
+@jit("axis", "correction", "keepdims")
+def var(x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+    wide = x.astype(computing_dtype(x.dtype))
+    off = wide - jnp.mean(wide, axis=axis, keepdims=True)
+    total = jnp.sum(off * off, axis=axis, keepdims=keepdims)
+    count = x.size // builtins.max(total.size, 1)
+    return (total / builtins.max(count - correction, 0)).astype(x.dtype)
 
 
 @jit("axis", "keepdims")
@@ -82,6 +98,8 @@ def logsumexp(x: Array, *, axis: Axes = None, keepdims: bool = False) -> Array:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": sum,
     "prod": prod,
+    "mean": mean,
+    "var": var,
     "max": max,
     "min": min,
     "all": all,

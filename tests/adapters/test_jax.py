@@ -139,6 +139,7 @@ def test_is_concrete_under_each_transformation(backend, op):
     def look(name):
         def fn(x):
             seen[name] = backend.is_concrete(x)
+            assert not backend.outlives_trace(x)
             assert backend.is_tensor(x) and backend.dtype(x) == "float32" and backend.device(x)
             return op["sum"](x)
 
@@ -291,6 +292,58 @@ def test_cumulative_sums_of_16_bits_do_not_drift(backend, op):
     x = put(backend, np.full(4096, 0.1), "float16")
     want = 4096 * float(np.float16(0.1))
     assert abs(float(backend.to_numpy(op["cumulative_sum"](x, axis=0))[-1]) - want) < 0.5
+
+
+# ---------------------------------------------------------------------- overrides beyond the contract's tables
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_rnn_equals_pytorchs(backend, op, nonlinearity):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.RNN(3, 4, 2, nonlinearity=nonlinearity, bidirectional=True)
+    x, h0 = torch.randn(5, 2, 3), torch.randn(4, 2, 4)
+    y, h = net(x, h0)
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    weights = [
+        (*(put(backend, net.state_dict()[f"{kind}_l{k}{side}"].numpy()) for kind in kinds), None)
+        for k in range(2)
+        for side in ("", "_reverse")
+    ]
+    out = op["rnn"](put(backend, x.numpy()), put(backend, h0.numpy()), weights, 2, True, 0.0, nonlinearity)
+    for got, want in zip(out, (y, h), strict=True):
+        np.testing.assert_allclose(backend.to_numpy(got), want.detach().numpy(), rtol=1e-4, atol=1e-6)
+    first = op["rnn_layer"](
+        put(backend, x.numpy()), put(backend, h0[0].numpy()), *weights[0][:4], nonlinearity, False
+    )
+    assert backend.shape(first[0]) == (5, 2, 4) and backend.shape(first[1]) == (2, 4)
+
+
+def test_clip_passes_the_gradient_at_its_bounds(backend, op):
+    x = put(backend, [-2.0, -1.0, 0.5, 1.0, 3.0])
+    low, high = put(backend, -1.0), put(backend, [1.0, 1.0, np.nan, 1.0, 1.0])
+    _, y, (g,) = backend.value_and_grad(
+        lambda v: (op["sum"](op["clip"](v[0], -1.0, 1.0)), op["clip"](v[0], low, high)), [x]
+    )
+    assert backend.to_numpy(g).tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]
+    np.testing.assert_array_equal(backend.to_numpy(y), [-1.0, -1.0, np.nan, 1.0, 1.0])
+    whole = op["clip"](put(backend, [1, 5, 9], "int32"), 2, None)
+    assert backend.dtype(whole) == "int32" and backend.to_numpy(whole).tolist() == [2, 5, 9]
+
+
+def test_mean_and_var(backend, op):
+    data = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    x = put(backend, data)
+    for axis in (None, 1, (0, -1)):
+        for keepdims in (False, True):
+            options = {"axis": axis, "keepdims": keepdims}
+            np.testing.assert_allclose(
+                backend.to_numpy(op["mean"](x, **options)), data.mean(**options), atol=1e-6
+            )
+            for correction in (0.0, 1.0):
+                got = backend.to_numpy(op["var"](x, correction=correction, **options))
+                np.testing.assert_allclose(got, data.var(ddof=int(correction), **options), rtol=1e-5)
+    assert np.isnan(backend.item(op["mean"](put(backend, np.zeros(0)))))
+    assert np.isnan(backend.item(op["var"](put(backend, [1.0]), correction=1.0)))
+    assert backend.dtype(op["mean"](put(backend, np.full(9, 3e4), "float16"))) == "float16"
+    assert backend.item(op["mean"](put(backend, np.full(9, 3e4), "float16"))) == 3e4
 
 
 # ---------------------------------------------------------------------- random state
