@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from typing import Any
 
 import numpy as np
 
 from . import registry
+from .errors import ArgumentError
 
 _lock = threading.Lock()
 _root: tuple[int, ...] = (int.from_bytes(os.urandom(8), "little"),)
@@ -34,14 +36,22 @@ def seed(seed: int) -> None:
         >>> um.seed(0)
     """
     global _root, _streams
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        from .errors import ArgumentError
-
-        raise ArgumentError(f"seed expected a non-negative integer, got {seed!r}")
+    checked = check_seed(seed)
     with _lock:
-        _root = (int(seed),)
+        _root = (checked,)
         _streams = itertools.count()
-    registry.seed_all(int(seed))
+    registry.seed_all(checked)
+
+
+def check_seed(seed: Any) -> int:
+    """The seed as a Python integer.
+
+    Raises:
+        ArgumentError: it is not a non-negative integer.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ArgumentError(f"a seed is a non-negative integer, got {seed!r}")
+    return int(seed)
 
 
 def reserve() -> Stream:
@@ -52,4 +62,5 @@ def reserve() -> Stream:
 
 def generator(stream: Stream) -> np.random.Generator:
     """A generator at the start of ``stream``."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(list(stream))))
+    # Not as one list of entropy: SeedSequence pads that with zeros, so that (3, 1) and (3, 1, 0) would be one stream.
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(stream[0], spawn_key=stream[1:])))

@@ -99,7 +99,7 @@ class Module:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "forward" in cls.__dict__ and "__call__" not in cls.__dict__:
-            cls.__call__ = _call_one if _takes_one_input(cls.forward) else _call_any  # type: ignore[method-assign]
+            cls.__call__ = _call_one if _takes_one_input(cls.forward) else _call_any  # type: ignore[method-assign, assignment]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs from the inputs. Every subclass defines it; call the module, not this."""
@@ -385,7 +385,7 @@ class Module:
         Args:
             seed: fixes the values; by default they come from the generator that ``um.seed`` resets.
         """
-        stream = _random.reserve() if seed is None else (int(seed),)
+        stream = _random.reserve() if seed is None else (_random.check_seed(seed),)
         for index, variable in enumerate(v for _, v in self.named_variables()):
             if not isinstance(variable, Constant):
                 if variable.init is not None:
@@ -433,25 +433,42 @@ class Module:
             raise DtypeError(f"to() expected a floating dtype, got {float_dtype}")
         with _bind_lock:
             self._check_tree()
-            if backend is None and self._backend is None and device is None:
+            home = self._home(backend)
+            if backend is None and home is None and device is None:
                 for _, variable in self.named_variables():
                     if float_dtype is not None:
                         variable.retype(float_dtype)
                 for module in self.modules():
                     module.__dict__["_dtype"] = float_dtype or module._dtype
                 return self
-            target = self._backend if backend is None else get_backend(backend)
-            if target is None:
-                target = get_backend(registry.current_backend())
-            place = self._device if target is self._backend else None
+            target = get_backend(backend or (None if home is None else home.backend) or registry.current_backend())
+            place = home._device if home is not None and target is home._backend else None
             where = parse_device(target, device) if device is not None else place or "cpu"
-            kind = float_dtype or self._dtype
+            kind = float_dtype or (self if home is None else home)._dtype
             if kind is not None and kind not in target.float_dtypes:
                 raise DtypeError(
                     f"backend {target.info.name!r} has no {kind} nets; it has {', '.join(sorted(target.float_dtypes))}"
                 )
             self._rebind(target, where, kind)
         return self
+
+    def _home(self, backend: str | None = None) -> Module | None:
+        """The module that says where this net is: itself or, while it is not bound, a bound one below it (a new
+        Sequential of old layers); of modules on several backends, the one on ``backend``.
+
+        Raises:
+            BackendMismatchError: modules below it are bound to several backends.
+        """
+        if self._backend is not None:
+            return self
+        bound = {str(m.backend): m for m in self.modules() if m._backend is not None}
+        if backend is not None:
+            return bound.get(backend)
+        if len(bound) > 1:
+            raise BackendMismatchError(
+                f"{type(self).__name__} holds modules on {' and '.join(bound)}; choose one backend with net.to(...)"
+            )
+        return next(iter(bound.values()), None)
 
     def _rebind(self, backend: Backend, device: str, float_dtype: str | None) -> None:
         variables = list(self.named_variables())
@@ -499,6 +516,10 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def _bind_to_inputs(self, inputs: Any) -> None:
+        self._check_tree()
+        if (home := self._home()) is not None:
+            self.to(home.backend)
+            return
         for leaf in _leaves(inputs):
             found = find_backend(leaf)
             if found is not None and not isinstance(leaf, np.ndarray | np.generic):
@@ -535,11 +556,10 @@ class Module:
         native = find_backend(array) is backend
         if native and running_modules():
             return array  # inside a NumPy net's forward, where arrays are native tensors
-        if dtype == "float64" or (native and dtypes.is_floating(dtype)):
-            dtype = self.dtype if dtype == "float64" else dtype
-        if native and dtype == dtypes.canonical(array.dtype):
+        wanted = self.dtype if dtypes.is_floating(dtype) else dtype
+        if native and wanted == dtype:
             return array
-        return backend.from_numpy(array, dtype, self._device or "cpu")
+        return backend.from_numpy(array, wanted, self._device or "cpu")
 
     def _materialize(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Lazy parameters get their shapes and values from the inputs of the first call."""
@@ -555,8 +575,19 @@ class Module:
                     )
                 if not variable.has_value:
                     self._place(variable)
-                if self._functional:
+                if self.__dict__[name] is variable:  # a clone made before there was a value
                     self.__dict__[name] = variable.data
+            self.__dict__["_lazy"] = False
+            assert self._backend is not None
+            self.__dict__["_accepts"] = accepted_types(self._backend)
+
+    def learn_shapes(self, clone: Module) -> None:
+        """Take over what a functional clone of this module inferred in its first call: the variables are shared, but
+        sizes and flags are attributes of each."""
+        if self._lazy and not clone._lazy:
+            for name, value in clone.__dict__.items():
+                if name not in self._variables and name not in self._modules and not name.startswith("_"):
+                    self.__dict__[name] = value
             self.__dict__["_lazy"] = False
             assert self._backend is not None
             self.__dict__["_accepts"] = accepted_types(self._backend)
@@ -660,6 +691,9 @@ def _call_one(self: Module, input: Any = _MISSING, /, **kwargs: Any) -> Any:
     return self._enter(() if input is _MISSING else (input,), kwargs)
 
 
+_call_one.__qualname__ = "Module.__call__"  # as Python's own errors name it
+
+
 def _call_any(self: Module, /, *args: Any, **kwargs: Any) -> Any:
     """``module(...)`` for any forward."""
     accepts = self._accepts
@@ -703,7 +737,7 @@ def _not_initialised(module: Module) -> ModuleError:
     return ModuleError(f"{kind}.__init__ did not call super().__init__(); call it first in {kind}.__init__")
 
 
-def _check_name(module: Module, name: str) -> None:
+def _check_name(module: Module, name: Any) -> None:
     if not isinstance(name, str) or not name or "." in name:
         raise ModuleError(f"a parameter or submodule needs a non-empty name without dots, got {name!r}")
     known = name in module._variables or name in module._modules

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import registry
+from .. import dtypes, registry
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, BackendMismatchError, ShapeError, StateDictError
 from ..nn._state import named_state
@@ -47,8 +47,8 @@ def common_backend(args: Tree) -> Backend:
     names: dict[str, None] = {}
     for leaf in leaves(args):
         if isinstance(leaf, Module):
-            if leaf.backend is not None:
-                names[leaf.backend] = None
+            if (home := leaf._home()) is not None:
+                names[str(home.backend)] = None
         elif not isinstance(leaf, np.ndarray | np.generic) and (backend := find_backend(leaf)) is not None:
             names[backend.info.name] = None
     if len(names) > 1:
@@ -71,8 +71,8 @@ def prepare(args: Tree, backend: Backend) -> Tree:
         if not isinstance(leaf, np.ndarray | np.generic):
             return leaf
         array = np.asarray(leaf)
-        kind = array.dtype.name
-        dtype = float_dtype if kind == "float64" and float_dtype is not None else kind
+        kind = dtypes.canonical(array.dtype)
+        dtype = float_dtype if float_dtype is not None and dtypes.is_floating(kind) else kind
         if find_backend(array) is backend and dtype == kind:
             return array
         return backend.from_numpy(array, dtype, device)
@@ -134,9 +134,11 @@ def held_values(net: Module) -> dict[int, Tensor]:
 def materialize(fn: Callable[..., Any], args: Tree, kwargs: Any) -> None:
     """Give lazy parameters their shapes and values by one run of ``fn`` on clones; buffers stay as they are."""
     nets = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Module)]
-    if any(not v.has_value for net in nets for _, v in net.named_variables()):
-        (cloned_args, cloned_kwargs), _ = with_values((args, kwargs), {})
+    if any(module._lazy for net in nets for module in net.modules()):
+        (cloned_args, cloned_kwargs), pairs = with_values((args, kwargs), {})
         fn(*cloned_args, **cloned_kwargs)
+        for original, clone in pairs:
+            original.learn_shapes(clone)
 
 
 def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Tensor]]:
