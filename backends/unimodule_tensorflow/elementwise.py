@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +86,10 @@ def _less_bools(x: Tensor, y: Tensor) -> Tensor:
     return raw.LogicalAnd(x=raw.LogicalNot(x=x), y=y)
 
 
+def _less_equal_bools(x: Tensor, y: Tensor) -> Tensor:
+    return raw.LogicalOr(x=raw.LogicalNot(x=x), y=y)
+
+
 def _extremum(kernel: Callable[..., Tensor]) -> Binary:
     """TensorFlow's own gradient gives all of it to the first of equals; ours shares it."""
 
@@ -161,7 +166,8 @@ def pow(x1: Any, x2: Any) -> Tensor:
 # ---------------------------------------------------------------------- division that rounds
 def _float_divmod(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Python's divmod from the exact ``fmod``. TensorFlow's FloorDiv rounds x / y up to the next integer at times
-    (1 // 0.1), and its FloorMod gives 0 for a tiny negative x."""
+    (1 // 0.1), and its FloorMod gives 0 for a tiny negative x.
+    """
     zero, one = scalar(0.0, x), scalar(1.0, x)
     rest = raw.TruncateMod(x=x, y=y)
     quotient = raw.RealDiv(x=raw.Sub(x=x, y=rest), y=y)
@@ -208,18 +214,39 @@ def remainder(x1: Any, x2: Any) -> Tensor:
     return _remainder(x1, x2) if x1.dtype.is_floating else raw.FloorMod(x=x1, y=x2)
 
 
+# ---------------------------------------------------------------------- choices
+def clip(x: Tensor, low: Any, high: Any) -> Tensor:
+    """Bounds are tensors, Python scalars or None. The gradient passes at both, and to a bound where it is taken."""
+    plain = all(bound is None or (type(bound) in SCALARS and bound == bound) for bound in (low, high))
+    plain = plain and (low is None or high is None or low <= high)  # crossed, the kernel gives the lower one
+    if plain and x.dtype.is_floating:
+        low, high = (-math.inf if low is None else low), (math.inf if high is None else high)
+        return raw.ClipByValue(t=x, clip_value_min=scalar(low, x), clip_value_max=scalar(high, x))
+    for bound, kernel, compare in ((low, raw.Maximum, raw.Less), (high, raw.Minimum, raw.Greater)):
+        if bound is None:
+            continue
+        _, edge = operands(x, bound)
+        if x.dtype.is_floating:  # the kernels' gradient at a bound would be shared
+            outside = raw.LogicalOr(x=compare(x=x, y=edge), y=raw.IsNan(x=edge))
+            x = raw.SelectV2(condition=outside, t=edge, e=x)
+        else:
+            x = kernel(x=x, y=edge)
+    return tensor(x)
+
+
 def where(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
     return raw.SelectV2(condition=condition, t=x1, e=x2)
 
 
 _KERNELS = {
-    "exp": "Exp", "expm1": "Expm1", "log": "Log", "log1p": "Log1p", "sqrt": "Sqrt", "sin": "Sin", "cos": "Cos",
+    "exp": "Exp", "expm1": "Expm1", "log": "Log", "log1p": "Log1p", "sqrt": "Sqrt", "rsqrt": "Rsqrt", "reciprocal": "Reciprocal", "sin": "Sin", "cos": "Cos",
     "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "tanh": "Tanh",
     "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "floor": "Floor", "ceil": "Ceil",
-    "round": "Round", "isnan": "IsNan", "logical_not": "LogicalNot",
+    "round": "Round", "isnan": "IsNan", "isinf": "IsInf", "isfinite": "IsFinite", "logical_not": "LogicalNot",
 }  # fmt: skip
 _BINARY_KERNELS = {
     "add": "AddV2", "subtract": "Sub", "multiply": "Mul", "divide": "RealDiv", "equal": "Equal",
+    "not_equal": "NotEqual",
     "logical_and": "LogicalAnd", "logical_or": "LogicalOr", "bitwise_left_shift": "LeftShift",
     "bitwise_right_shift": "RightShift",
 }  # fmt: skip
@@ -239,6 +266,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erf": erf,
     "bitwise_invert": bitwise_invert,
     "less": _bool_too(raw.Less, _less_bools),
+    "less_equal": _bool_too(raw.LessEqual, _less_equal_bools),
     "bitwise_and": _bool_too(raw.BitwiseAnd, raw.LogicalAnd),
     "bitwise_or": _bool_too(raw.BitwiseOr, raw.LogicalOr),
     "bitwise_xor": _bool_too(raw.BitwiseXor, raw.NotEqual),
@@ -249,4 +277,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor_divide": floor_divide,
     "remainder": remainder,
     "where": where,
+    "clip": clip,
 }

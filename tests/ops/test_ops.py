@@ -6,10 +6,10 @@ import pytest
 
 from unimodule import ops
 
-from . import cases_math, cases_shape
+from . import cases_math, cases_nn, cases_shape
 from .harness import Case, check
 
-CASES = cases_math.CASES + cases_shape.CASES
+CASES = cases_math.CASES + cases_shape.CASES + cases_nn.CASES
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
