@@ -1,0 +1,128 @@
+"""The MXNet adapter: ties the files of this package together and answers for devices, data, variables, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from unimodule.backend import Backend, BackendInfo, Tensor, not_supported
+from unimodule.errors import DtypeError
+
+from . import (
+    INFO,
+    activation,
+    attention,
+    convolution,
+    elementwise,
+    gradients,
+    indexing,
+    linear,
+    normalization,
+    pooling,
+    random,
+    recurrent,
+    reductions,
+    shape,
+)
+from .loading import mx, thread
+from .operators import array, dtype_of, ndarray
+
+_DTYPES = frozenset("float16 float32 float64 uint8 int8 int32 int64 bool".split())
+_PARTS = (
+    elementwise,
+    reductions,
+    shape,
+    indexing,
+    linear,
+    convolution,
+    pooling,
+    normalization,
+    activation,
+    attention,
+    recurrent,
+    random,
+)
+
+
+class MXNetBackend(Backend):
+    """MXNet 1.9.1 through its NumPy arrays, ``mx.np.ndarray``.
+
+    Legacy ``mx.nd.NDArray``s are no tensors here: theirs are other semantics (no 0-d arrays, float32 comparisons).
+    ``x.as_np_ndarray()`` makes one, without a copy.
+    """
+
+    info: ClassVar[BackendInfo] = INFO
+    functions: Mapping[str, Callable[..., Any]] = {
+        name: function for part in _PARTS for name, function in part.FUNCTIONS.items()
+    }
+
+    def version(self) -> str:
+        return str(mx.__version__)
+
+    def is_tensor(self, x: object) -> bool:
+        return isinstance(x, ndarray)
+
+    # ------------------------------------------------------------------ dtypes and devices
+    def dtype(self, x: Tensor) -> str:
+        return dtype_of(x)
+
+    def devices(self) -> list[str]:
+        try:
+            count = mx.context.num_gpus()
+        except mx.MXNetError:  # a driver too old for the build, or none at all
+            count = 0
+        return ["cpu", *(f"gpu:{i}" for i in range(count))]
+
+    def device(self, x: Tensor) -> str:
+        context = x.ctx
+        return f"gpu:{context.device_id}" if context.device_type == "gpu" else "cpu"
+
+    def to_device(self, x: Tensor, device: str) -> Tensor:
+        return x if self.device(x) == device else x.as_in_ctx(_context(device))
+
+    # ------------------------------------------------------------------ data in and out
+    def from_numpy(self, array_: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
+        if dtype not in _DTYPES:
+            raise DtypeError(f"backend 'mxnet' has no {dtype}; it has {', '.join(sorted(_DTYPES))}")
+        return array(array_, dtype, _context(device))
+
+    def to_numpy(self, x: Tensor) -> np.ndarray[Any, Any]:
+        thread.ready  # noqa: B018
+        return x.asnumpy()
+
+    def item(self, x: Tensor) -> bool | int | float:
+        return x.asnumpy().item()
+
+    # ------------------------------------------------------------------ parameters
+    def variable(self, value: Tensor, *, trainable: bool) -> Tensor:
+        # No attach_grad here: it would double the memory. Whoever records by hand attaches what they need.
+        with mx.autograd.pause():
+            return value.copy()
+
+    def assign(self, variable: Tensor, value: Tensor) -> Tensor:
+        if value is not variable:
+            with mx.autograd.pause():
+                value.copyto(variable)
+        return variable
+
+    # ------------------------------------------------------------------ gradients and random state
+    def value_and_grad(
+        self, fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
+    ) -> tuple[Tensor, Any, list[Tensor]]:
+        if mx.autograd.is_recording():
+            raise not_supported(
+                self,
+                "gradients of gradients, or value_and_grad inside autograd.record",
+                "use torch, tensorflow or jax for these",
+            )
+        return gradients.value_and_grad(fn, values)
+
+    def seed(self, seed: int) -> None:
+        random.seed(seed)
+
+
+def _context(device: str) -> Any:
+    kind, _, index = device.partition(":")
+    return mx.Context(kind, int(index or 0))

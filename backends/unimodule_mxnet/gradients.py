@@ -1,0 +1,83 @@
+"""Values and gradients from MXNet's tape."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array as c_array_of
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .loading import mx, thread
+from .operators import Array, check_call, data_pointer, detach, library, ndarray
+
+c_handle_array = mx.base.c_handle_array
+
+_WRITE = 1  # MXNet's number for grad_req='write'
+
+
+def _zeros(like: Array) -> Array:
+    """Zeros, off any tape; on the CPU in a quarter of the time of MXNet's own."""
+    out = ndarray(mx.ndarray.ndarray._new_alloc_handle(like.shape, like.ctx, False, like.dtype))
+    if out.ctx.device_type == "cpu":
+        ctypes.memset(data_pointer(out), 0, out.size * out.dtype.itemsize)
+    else:
+        out[()] = 0
+    return out
+
+
+def _mark(leaves: Sequence[Array]) -> list[Array]:
+    """Make arrays the variables of a tape; returns where their gradients will be, zeros until then.
+
+    Not left to ``autograd.grad``: it is an error there that a variable takes no part, and arrays that it makes have
+    no memory yet when oneDNN asks for it ("could not execute a primitive", and so from then on).
+    """
+    buffers = [_zeros(x) for x in leaves]
+    check_call(
+        library.MXAutogradMarkVariables(
+            len(leaves),
+            c_handle_array(leaves),
+            mx.base.c_array_buf(mx.base.mx_uint, c_array_of("I", [_WRITE] * len(leaves))),
+            c_handle_array(buffers),
+        )
+    )
+    return buffers
+
+
+def _backward(loss: Array) -> None:
+    """Write the gradients of ``loss`` into the buffers of the marked arrays; frees the tape."""
+    try:
+        loss.backward()
+    except mx.MXNetError as error:
+        if "not in a computational graph" not in str(error):  # the loss depends on nothing: zeros it is
+            raise
+
+
+def release(tree: Any) -> Any:
+    """The same nesting of tuples, lists and dicts with its arrays cut off the tape."""
+    if isinstance(tree, ndarray):
+        return detach(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*map(release, tree))
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map(release, tree))
+    if isinstance(tree, dict):
+        return {key: release(value) for key, value in tree.items()}
+    return tree
+
+
+def value_and_grad(
+    fn: Callable[[list[Array]], tuple[Array, Any]], values: Sequence[Array]
+) -> tuple[Array, Any, list[Array]]:
+    """``loss, aux = fn(values)`` and the gradients of ``loss``.
+
+    ``fn`` sees fresh leaves, not the arrays themselves: a mark on those would be seen, and undone, by other threads.
+    """
+    thread.ready  # noqa: B018
+    leaves = [detach(x) for x in values]
+    gradients = _mark(leaves) if leaves else []
+    # Only in train mode do MXNet's kernels keep what their gradients need. Nothing of ours goes by that mode.
+    with mx.autograd.record(train_mode=True):
+        loss, aux = fn(leaves)
+    if leaves:
+        _backward(loss)
+    return detach(loss), release(aux), gradients
