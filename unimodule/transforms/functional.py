@@ -183,7 +183,8 @@ def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwar
     values: dict[int, Tensor] = {}
     for name, value in state.items():
         variable = known[name]
-        if isinstance(value, np.ndarray | np.generic):
+        foreign = find_backend(value) is not backend or dtypes.canonical(value.dtype) != variable.dtype
+        if isinstance(value, np.ndarray | np.generic) and foreign:
             value = backend.from_numpy(np.asarray(value), variable.dtype, net.device or "cpu")
         if backend.shape(value) != variable.shape:
             raise ShapeError(f"functional_call: {name} expected shape {variable.shape}, got {backend.shape(value)}")
