@@ -162,7 +162,9 @@ def floor_divide(x1: Operand, x2: Operand) -> Array:
         return divide_integers(*both_arrays(x1, x2))
     x1, x2 = map(detach, both_arrays(x1, x2))
     # floor(x1 / x2) would round 0.9999... up to 1: take the remainder off first, then nothing is left to floor.
-    quotient = _around(divide(subtract_array(x1, _mod(x1, x2)), x2))
+    quotient = divide(subtract_array(x1, _mod(x1, x2)), x2)
+    half = dtype_of(x1) == "float16"  # of which MXNet rounds none
+    quotient = cast(_around(cast(quotient, dtype="float32")), dtype="float16") if half else _around(quotient)
     infinite = logical_and(isinf(x2), logical_not(isinf(x1)))
     below = less_scalar(multiply_array(sign(x1), sign(x2)), scalar=0)
     quotient = select(infinite, negative(cast(below, dtype=dtype_of(x1))), quotient)

@@ -152,6 +152,8 @@ any = _plain("_np_any")
 
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the count: NaN where there is nothing (MXNet's is 0)."""
+    if dtype_of(x) == "float16":  # whose sums overflow
+        return cast(mean(cast(x, dtype="float32"), axis=axis, keepdims=keepdims), dtype="float16")
     count = math.prod(x.shape[a] for a in axes_of(x, axis))
     total = sum(x, axis=axis, keepdims=keepdims)
     return _divide_scalar(total, scalar=float(count))

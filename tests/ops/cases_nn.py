@@ -121,8 +121,8 @@ SPATIAL: list[Case] = [
 NORMS: list[Case] = [
     case("batch_norm", IMAGE, C, P, P, C, 1e-5, oracle=o.batch_norm),
     case("batch_norm", X, C, P, None, None, 1e-3, oracle=o.batch_norm, tag="plain"),
-    case("batch_norm_train", IMAGE, P, C, 1e-5, oracle=o.batch_norm_train),
-    case("batch_norm_train", LINE, None, None, 1e-3, oracle=o.batch_norm_train, tag="plain"),
+    case("batch_norm_train", IMAGE, P, C, 1e-5, through=1, oracle=o.batch_norm_train),
+    case("batch_norm_train", LINE, None, None, 1e-3, through=1, oracle=o.batch_norm_train, tag="plain"),
     case("layer_norm", X, (4,), P, C, 1e-5, oracle=o.layer_norm),
     case("layer_norm", IMAGE, (5, 4), None, None, 1e-5, oracle=o.layer_norm, tag="two axes"),
     case("group_norm", IMAGE, 2, P, C, 1e-5, oracle=o.group_norm),

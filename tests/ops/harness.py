@@ -29,6 +29,7 @@ class Case:
         grad: compare gradients with respect to every float tensor.
         result: its dtype, where it is neither the dtype under test (floats) nor what NumPy gives.
         tag: tells cases of one op apart.
+        through: how many outputs, from the first, are differentiable; all when None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Case:
     grad: bool = True
     result: str | None = None
     tag: str = ""
+    through: int | None = None
 
     def __str__(self) -> str:
         return f"{self.name}-{self.tag}" if self.tag else self.name
@@ -50,10 +52,11 @@ def case(
     grad: bool = True,
     result: str | None = None,
     tag: str = "",
+    through: int | None = None,
     **kwargs: Any,
 ) -> Case:
     """A case; the oracle is NumPy's function of the same name unless given."""
-    return Case(name, args, kwargs, oracle or getattr(np, name), grad, result, tag)
+    return Case(name, args, kwargs, oracle or getattr(np, name), grad, result, tag, through)
 
 
 def floats(*shape: int, low: float = -2.0, high: float = 2.0, apart: bool = False) -> np.ndarray:
@@ -164,7 +167,7 @@ def _check_gradients(
             flat[i] = value
         args, kwargs = _rebuild(tree, flat)
         total: Any = None
-        for i, out in enumerate(outputs(getattr(ops, given.name)(*args, **kwargs))):
+        for i, out in enumerate(outputs(getattr(ops, given.name)(*args, **kwargs))[: given.through]):
             if "float" in ops.dtype(out):
                 weight = adapter.from_numpy(cotangent(ops.shape(out), i), ops.dtype(out), "cpu")
                 term = ops.astype(ops.sum(ops.multiply(out, weight)), dtype)
@@ -176,7 +179,7 @@ def _check_gradients(
         flat[position] = x
         args, kwargs = _rebuild(tree, flat)
         with np.errstate(all="ignore"):
-            out = [np.asarray(o) for o in outputs(given.oracle(*args, **kwargs))]
+            out = [np.asarray(o) for o in outputs(given.oracle(*args, **kwargs))][: given.through]
         return sum(float((o * cotangent(o.shape, i)).sum()) for i, o in enumerate(out) if o.dtype.kind == "f")
 
     _, _, gradients = adapter.value_and_grad(loss, [flat_native[i] for i in where])
