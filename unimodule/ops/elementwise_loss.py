@@ -261,19 +261,20 @@ def binary_cross_entropy(
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
 
     Raises:
-        ShapeError, ArgumentError: the arguments do not fit, or (eagerly, on the CPU) an input is no probability.
+        ShapeError, ArgumentError: the arguments do not fit, or (eagerly, on the CPU) an input or target is no probability.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
     """
     name = "binary_cross_entropy"
     backend, input, target, weight = _pair(name, input, target, weight, reduction=reduction, same_shape=True)
     _check_weight(f"{name} expected weight", backend, weight, backend.shape(input))
-    if backend.is_concrete(input) and backend.device(input) == "cpu":
-        host = backend.to_numpy(input)
-        if ((host < 0) | (host > 1)).any():
-            raise ArgumentError(
-                f"{name} expected input in [0, 1], got values in [{host.min()}, {host.max()}]"
-            )
+    for what, values in (("input", input), ("target", target)):
+        if backend.is_concrete(values) and backend.device(values) == "cpu":
+            host = backend.to_numpy(values)
+            if ((host < 0) | (host > 1)).any():
+                raise ArgumentError(
+                    f"{name} expected {what} in [0, 1], got values in [{host.min()}, {host.max()}]"
+                )
     return call(backend, name, input, target, weight, reduction)
 
 

@@ -152,7 +152,7 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     backend, (input, target, weight) = gather("nll_loss", input, target, weight, same_dtype=(0, 2))
-    _check_indices("nll_loss", backend, input, target, weight, ignore_index)
+    target = _class_indices("nll_loss", backend, input, target, weight, ignore_index)
     return call(backend, "nll_loss", input, target, weight, ignore_index, reduction)
 
 
@@ -198,7 +198,7 @@ def cross_entropy(
         raise ArgumentError(f"cross_entropy expected 0 <= label_smoothing <= 1, got {label_smoothing}")
     backend, (input, target, weight) = gather("cross_entropy", input, target, weight, same_dtype=(0, 2))
     if backend.shape(input) != backend.shape(target):
-        _check_indices("cross_entropy", backend, input, target, weight, ignore_index)
+        target = _class_indices("cross_entropy", backend, input, target, weight, ignore_index)
         return call(backend, "cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
     _check_scores("cross_entropy", backend, input, weight)
     if not dtypes.is_floating(backend.dtype(target)):
@@ -229,9 +229,10 @@ def _check_scores(name: str, backend: Backend, input: Tensor, weight: Tensor | N
         )
 
 
-def _check_indices(
+def _class_indices(
     name: str, backend: Backend, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
-) -> None:
+) -> Tensor:
+    """The target, once it is known to fit."""
     _check_scores(name, backend, input, weight)
     shape, got, dtype = backend.shape(input), backend.shape(target), backend.dtype(target)
     wanted = () if len(shape) == 1 else (shape[0], *shape[2:])
@@ -241,9 +242,12 @@ def _check_indices(
         raise DtypeError(f"{name} expected target of an integer dtype (class indices), got {dtype}")
     if backend.is_concrete(target) and backend.device(target) == "cpu":
         _check_range(name, backend.to_numpy(target), shape[_class_axis(input)], ignore_index)
+    # A narrow dtype may not hold ignore_index.
+    return target if dtype in ("int64", "int32") else ops.astype(target, dtypes.DEFAULT_INT)
 
 
 def _check_range(name: str, target: np.ndarray[Any, Any], classes: int, ignore_index: int) -> None:
+    target = target.astype(np.int64)
     wrong = target[((target < 0) | (target >= classes)) & (target != ignore_index)]
     if wrong.size:
         raise OutOfRangeError(
