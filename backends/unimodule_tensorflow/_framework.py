@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_GREETING = re.compile(rb"^(I\d{4} |WARNING: All log messages before absl::InitializeLog).*\n?", re.MULTILINE)
 
 
-def _quietly() -> Any:
-    """TensorFlow's C++ side reads its log level once, while it is loaded; a level that the user has set stands."""
-    if "tensorflow" in sys.modules or LEVEL in os.environ:
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """While TensorFlow's libraries are loaded they write to the file descriptor of stderr how they were built. No
+    variable keeps them from it, so what comes there is held back and written afterwards, without those notes.
+    """
+    try:
+        sys.stderr.flush()
+        real = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # there is no stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            if rest := _GREETING.sub(b"", held.read()):
+                os.write(2, rest)
+
+
+def _import() -> Any:
+    if "tensorflow" in sys.modules:
         import tensorflow
     else:
-        os.environ[LEVEL] = "1"  # warnings and errors, without the notes on how it was built
-        try:
+        with _without_greeting():
             import tensorflow
-        finally:
-            del os.environ[LEVEL]
     return tensorflow
 
 
-tf = _quietly()
+tf = _import()
 raw = tf.raw_ops
 """The kernels themselves: half the Python of the public wrappers, and as public as they are."""
 

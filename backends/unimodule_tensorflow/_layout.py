@@ -23,7 +23,8 @@ def have_gpu() -> bool:
 
 def channels_first(*tensors: Tensor) -> bool:
     """Whether the kernels will run where they take channels first. A graph's tensors name no device, its variables do;
-    where nothing does, channels last is right everywhere, and TensorFlow's layout optimiser sees to GPUs."""
+    where nothing does, channels last is right everywhere, and TensorFlow's layout optimiser sees to GPUs.
+    """
     return have_gpu() and any("GPU" in x.device for x in tensors)
 
 

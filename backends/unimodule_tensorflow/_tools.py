@@ -31,7 +31,8 @@ def _integers(values: Any, shape: tuple[int, ...]) -> Tensor:
 
 def vector(values: Sequence[Any]) -> Tensor:
     """Integers as a tensor, to say a shape, axes or a permutation. Eagerly it is made once, for that takes longer than
-    most ops; a graph gets a constant of its own, from which it can infer shapes. Entries may be tensors."""
+    most ops; a graph gets a constant of its own, from which it can infer shapes. Entries may be tensors.
+    """
     values = tuple(values)
     if tf.executing_eagerly():
         return _eager_integers(values, (len(values),))
@@ -74,7 +75,7 @@ def dims(x: Tensor) -> tuple[Any, ...]:
 
 def rank(x: Tensor) -> int:
     """The number of axes of ``x``."""
-    return x.shape.rank  # type: ignore[no-any-return]
+    return x.shape.rank
 
 
 def axes_of(x: Tensor, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -129,7 +130,8 @@ def sum_to(gradient: Tensor, x: Tensor) -> Tensor:
 
 def custom_gradient(fn: Callable[..., tuple[Tensor, Callable[..., Any]]]) -> Callable[..., Tensor]:
     """``tf.custom_gradient`` for functions of tensors; a variable among the arguments is read first, or it would be
-    taken for one that the function had closed over."""
+    taken for one that the function had closed over.
+    """
     inner = tf.custom_gradient(fn)
 
     @functools.wraps(fn)

@@ -20,6 +20,7 @@ from . import (
     devices,
     elementwise,
     gradients,
+    graphs,
     indexing,
     linear,
     normalization,
@@ -120,6 +121,9 @@ class TensorFlowBackend(Backend):
     ) -> tuple[Tensor, Any, list[Tensor]]:
         return gradients.value_and_grad(fn, values)
 
+    def accelerate(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return graphs.accelerate(fn)
+
     # ------------------------------------------------------------------ random state
     def seed(self, seed: int) -> None:
         random.seed(operator.index(seed))
@@ -128,7 +132,8 @@ class TensorFlowBackend(Backend):
     @contextmanager
     def full_precision(self) -> Iterator[None]:
         """Compute float32 products in float32; newer GPUs use TensorFloat-32, with ten bits, unless told not to. The
-        switch is the whole process's."""
+        switch is the whole process's.
+        """
         config = tf.config.experimental
         before = config.tensor_float_32_execution_enabled()
         config.enable_tensor_float_32_execution(False)

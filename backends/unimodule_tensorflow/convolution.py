@@ -31,7 +31,7 @@ def conv(
     groups: int,
 ) -> Tensor:
     return add_bias(
-        _conv(x, weight, tuple(stride), tuple(map(tuple, padding)), tuple(dilation), groups), bias
+        _conv(x, weight, tuple(stride), tuple((a, b) for a, b in padding), tuple(dilation), groups), bias
     )
 
 
@@ -125,7 +125,8 @@ def _conv3d(x: Tensor, w: Tensor, stride: Ints, padding: Pairs) -> Tensor:
 
 def _by_depth(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> Tensor:
     """Three dimensions as a sum of two-dimensional convolutions, one for each depth of the kernel: the 3-D kernel has
-    neither groups nor, in float64, dilation."""
+    neither groups nor, in float64, dilation.
+    """
     x = transpose(pad_or_crop(x, ((0, 0), (0, 0), padding[0], (0, 0), (0, 0))), (0, 2, 1, 3, 4))
     batch, depth, channels, height, width = dims(x)
     taps, step, gap = w.shape[2], stride[0], dilation[0]
@@ -169,7 +170,8 @@ def _to_input(
     groups: int,
 ) -> Tensor:
     """What a convolution with ``w`` from an input of ``size`` gives back for ``dy``: ``dy`` with zeros between its
-    cells, convolved with the mirrored kernels."""
+    cells, convolved with the mirrored kernels.
+    """
     spread = _spread(dy, stride)
     kernel = w.shape[2:]
     widths = []
@@ -185,7 +187,8 @@ def _to_weight(
     x: Tensor, dy: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> Tensor:
     """The gradient for the weight of a two-dimensional convolution: ``x`` convolved with ``dy``, with batch and
-    channels exchanged, and stride and dilation, too."""
+    channels exchanged, and stride and dilation, too.
+    """
     batch, channels, *size = dims(x)
     if x.shape[0] == 0:
         return tf.zeros_like(w)
@@ -216,7 +219,8 @@ def _spread(x: Tensor, stride: Ints) -> Tensor:
 
 def _turned(w: Tensor, groups: int) -> Tensor:
     """Kernels (out, in/groups, *kernel) of the convolution that goes the other way: (in, out/groups, *kernel), each
-    mirrored in space."""
+    mirrored in space.
+    """
     out, inner, *kernel = w.shape
     n = len(kernel)
     w = raw.ReverseV2(tensor=w, axis=vector(range(2, 2 + n)))

@@ -1,10 +1,12 @@
 """Devices. TensorFlow computes silently on the CPU where a GPU or a kernel for it is missing, and eagerly puts the result
-of any op on the first GPU, wherever its inputs are; here both are undone."""
+of any op on the first GPU, wherever its inputs are; here both are undone.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from unimodule.backend import Tensor
@@ -37,7 +39,8 @@ def names() -> list[str]:
 @functools.cache
 def share_memory() -> None:
     """Let GPU memory be taken as it is needed, not nearly all of it at once, if TensorFlow has not started yet and the
-    user has not decided otherwise."""
+    user has not decided otherwise.
+    """
     for gpu in tf.config.list_physical_devices("GPU"):
         try:
             if tf.config.get_logical_device_configuration(gpu) is None:
@@ -107,12 +110,21 @@ def stay(fn: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def beside(tensors: Sequence[Tensor]) -> AbstractContextManager[Any]:
+    """A block whose ops run where the tensors are, on a machine where they could run elsewhere: a backward pass is
+    placed anew, it does not follow the forward pass.
+    """
+    device = _place(tensors) if have_gpu() else None
+    return nullcontext() if device is None else tf.device(device)
+
+
 def on_devices(functions: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     """``functions`` as they are on a machine without GPU, where there is nowhere else to go; else kept in place."""
     return {name: stay(fn) for name, fn in functions.items()} if have_gpu() else dict(functions)
 
 
 __all__ = [
+    "beside",
     "canonical_name",
     "device_of",
     "move",

@@ -47,6 +47,10 @@ def _rows(x: Tensor, width: Any) -> Tensor:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if x.shape[-1] == 0 and weight.shape[-1] == 0:
+        # In a graph, product and bias are fused into a oneDNN kernel that aborts the process on nothing to sum over.
+        out = tf.zeros((*dims(x)[:-1], dims(weight)[0]), x.dtype)
+        return out if bias is None else raw.AddV2(x=out, y=bias)
     if rank(x) == 2:
         out = raw.MatMul(a=x, b=weight, transpose_b=True)
         return out if bias is None else raw.BiasAdd(value=out, bias=bias)

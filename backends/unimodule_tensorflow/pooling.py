@@ -1,5 +1,6 @@
 """Pooling over windows in space. Windows in three dimensions are pooled in two steps, plane by plane and then in depth:
-TensorFlow's 3-D kernels lack dtypes, and give the gradient of a maximum to every one of equals."""
+TensorFlow's 3-D kernels lack dtypes, and give the gradient of a maximum to every one of equals.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ Pool2d = Callable[[Tensor, Ints, Ints], Tensor]
 
 def _output_size(n: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> int:
     """How many windows PyTorch has along an axis: with ``ceil_mode`` also a last one that overhangs, if it starts inside
-    the input or the padding on its left."""
+    the input or the padding on its left.
+    """
     room = n + 2 * p - d * (k - 1) - 1
     out = (room + (s - 1 if ceil_mode else 0)) // s + 1
     return out - 1 if ceil_mode and (out - 1) * s >= n + p else out
@@ -95,7 +97,8 @@ def max_pool(x: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Int
 @functools.lru_cache(maxsize=256)
 def _max2d(size: Ints, stride: Ints, first: bool) -> Callable[[Tensor, Tensor], Tensor]:
     """The kernel passes over a NaN and makes the lowest number of a window of -inf; PyTorch has both come through. They
-    are rare, so a look at the input decides whether the slow way is taken. The gradient is the kernel's in any case."""
+    are rare, so a look at the input decides whether the slow way is taken. The gradient is the kernel's in any case.
+    """
 
     def run(x: Tensor, finite: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, None]]]:
         out = tf.cond(
@@ -114,7 +117,7 @@ def _max2d(size: Ints, stride: Ints, first: bool) -> Callable[[Tensor, Tensor], 
 
 
 def _least(x: Tensor) -> float:
-    return -math.inf if x.dtype.is_floating else x.dtype.min  # type: ignore[no-any-return]
+    return -math.inf if x.dtype.is_floating else x.dtype.min
 
 
 def _taps(x: Tensor, axis: int, k: int, s: int, d: int) -> list[Tensor]:
@@ -126,7 +129,8 @@ def _taps(x: Tensor, axis: int, k: int, s: int, d: int) -> list[Tensor]:
 
 def _inwards_out(kernel: Ints, stride: Ints, dilation: Ints) -> list[tuple[int, int, int, int]]:
     """Axis, window, stride and dilation, the last axis first: so the first of equals in a window is the one that is
-    found first axis by axis."""
+    found first axis by axis.
+    """
     return list(zip(range(2, 2 + len(kernel)), kernel, stride, dilation, strict=True))[::-1]
 
 
@@ -193,7 +197,8 @@ def _counts(
     size: Ints, out: Ints, kernel: Ints, stride: Ints, padding: Ints, count_include_pad: bool
 ) -> np.ndarray[Any, Any]:
     """The number of cells that PyTorch divides the sum of each window by: padding counts if it is told to, what
-    overhangs the padding never does."""
+    overhangs the padding never does.
+    """
     total = np.ones(())
     for n, m, k, s, p in zip(size, out, kernel, stride, padding, strict=True):
         start = np.arange(m) * s - p

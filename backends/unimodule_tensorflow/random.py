@@ -1,7 +1,8 @@
 """Random numbers: TensorFlow's Philox, with a state of our own.
 
 The state is a pair of variables, so that a compiled function draws anew each time it runs, and ``seed`` reaches it. The
-bits are the same eagerly, in a graph and under XLA; ``tf.random.set_seed``, which belongs to the user, is left alone.
+bits are the same eagerly and in a graph; XLA has a Philox of its own. ``tf.random.set_seed``, which belongs to the user,
+is left alone.
 """
 
 from __future__ import annotations

@@ -45,6 +45,24 @@ def _extremum(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
+def var(x: Tensor, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    dtype = x.dtype
+    if dtype in NARROW:
+        return tf.cast(
+            var(tf.cast(x, tf.float32), axis=axis, correction=correction, keepdims=keepdims), dtype
+        )
+    axes = axes_of(x, axis)
+    along = vector(axes)
+    off = raw.Sub(x=x, y=raw.Mean(input=x, axis=along, keep_dims=True))
+    squares = raw.Square(x=off)
+    if not correction:
+        return raw.Mean(input=squares, axis=along, keep_dims=keepdims)
+    total = raw.Sum(input=squares, axis=along, keep_dims=keepdims)
+    sizes = dims(x)
+    free = tf.cast(_count([sizes[a] for a in axes]), dtype) - tf.constant(correction, dtype)
+    return raw.RealDiv(x=total, y=raw.Maximum(x=free, y=tf.constant(0, dtype)))
+
+
 # ---------------------------------------------------------------------- products
 def cumulative_prod(x: Tensor, *, axis: int) -> Tensor:
     if not x.dtype.is_floating:
@@ -173,6 +191,7 @@ def logsumexp(x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": _accumulate(raw.Sum),
     "mean": _accumulate(raw.Mean),
+    "var": var,
     "prod": prod,
     "max": _extremum(raw.Max),
     "min": _extremum(raw.Min),

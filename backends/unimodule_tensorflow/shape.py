@@ -30,7 +30,7 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], *, value: float = 0.0) -> 
 
 
 def astype(x: Tensor, dtype: str) -> Tensor:
-    return tf.cast(x, dtype)
+    return tf.cast(tensor(x), dtype)  # cast alone would return a variable of that dtype
 
 
 def stop_gradient(x: Tensor) -> Tensor:
