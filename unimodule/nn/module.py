@@ -11,11 +11,13 @@ tensors it is given, so tracing in one thread cannot disturb another, and no tra
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import copy
 import inspect
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -42,6 +44,9 @@ _ACCEPTED: dict[str, set[type]] = {}
 
 _OWN = ("_variables", "_modules")
 _MISSING: Any = object()
+
+originals: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("unimodule_originals", default=frozenset())
+"""Modules (by id) that must not be called now, because functional clones of them run in this thread or task."""
 _bind_lock = threading.RLock()
 
 
@@ -87,6 +92,7 @@ class Module:
     _dtype: str | None = None
     _lazy: bool = False
     _functional: bool = False
+    _watchers: int = 0
 
     _variables: dict[str, Variable]
     _modules: dict[str, Module]
@@ -505,6 +511,12 @@ class Module:
         """A call whose inputs are not all of known types: bind, convert, infer shapes; then run ``forward``."""
         if "_variables" not in self.__dict__:
             raise _not_initialised(self)
+        if id(self) in originals.get():
+            raise ModuleError(
+                f"{type(self).__name__} itself was called where a copy of it holds the values in question, as in a closure "
+                "or a lambda kept as an attribute; call the net that the function gets as its argument, or in a module "
+                "self.<layer>, else its gradients would be lost"
+            )
         if self._backend is None:
             self._bind_to_inputs((args, kwargs))
         backend = self._backend
@@ -711,6 +723,29 @@ def _call_any(self: Module, /, *args: Any, **kwargs: Any) -> Any:
 def accepted_types(backend: Backend) -> set[type]:
     """The types of arguments that modules bound to ``backend`` take without a second look."""
     return _ACCEPTED.setdefault(backend.info.name, set(_PLAIN))
+
+
+@contextlib.contextmanager
+def clones_only(modules: Iterable[Module]) -> Iterator[None]:
+    """Inside the block, calling one of ``modules`` is an error in this thread or task: functional clones run for them.
+
+    To be told of a call, it takes the slow way for the time being, in other threads too, where it goes on as usual.
+    """
+    watched = list(modules)
+    with _bind_lock:
+        for module in watched:
+            module.__dict__["_watchers"] = module._watchers + 1
+            module.__dict__["_accepts"] = _NOTHING
+    token = originals.set(originals.get() | {id(m) for m in watched})
+    try:
+        yield
+    finally:
+        originals.reset(token)
+        with _bind_lock:
+            for module in watched:
+                module.__dict__["_watchers"] = module._watchers - 1
+                if not module._watchers and not module._lazy and module._backend is not None:
+                    module.__dict__["_accepts"] = accepted_types(module._backend)
 
 
 def _takes_one_input(forward: Callable[..., Any]) -> bool:

@@ -11,7 +11,7 @@ from .. import dtypes, registry
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, BackendMismatchError, ShapeError, StateDictError
 from ..nn._state import named_state
-from ..nn.module import Module
+from ..nn.module import Module, clones_only
 from ..nn.parameter import Buffer, Parameter, Variable
 from ..registry import find_backend, get_backend
 
@@ -122,6 +122,11 @@ def assignments(pairs: Iterable[tuple[Module, Module]], values: Mapping[int, Ten
     return list(found.values())
 
 
+def holders(pairs: Iterable[tuple[Module, Module]], values: Mapping[int, Tensor]) -> list[Module]:
+    """The original modules with a variable in ``values``: calling them instead of their clones would go past it."""
+    return [original for original, _ in pairs if any(id(v) in values for v in original._variables.values())]
+
+
 def held_values(net: Module) -> dict[int, Tensor]:
     """The tensor that each variable of a net has now, by the id of its handle: in a functional clone, the clone's."""
     values: dict[int, Tensor] = {}
@@ -190,7 +195,8 @@ def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwar
             raise ShapeError(f"functional_call: {name} expected shape {variable.shape}, got {backend.shape(value)}")
         values[id(variable)] = value
     clone, pairs = with_values(net, values)
-    output = clone(*args, **kwargs)
+    with clones_only(holders(pairs, values)):
+        output = clone(*args, **kwargs)
     new = {id(a.variable): a.value for a in assignments(pairs, values)}
     names = {name: variable for name, variable in known.items() if name in state or isinstance(variable, Buffer)}
     return output, {

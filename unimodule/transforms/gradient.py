@@ -13,7 +13,7 @@ from typing import Any
 from .. import dtypes
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..nn.module import Module
+from ..nn.module import Module, clones_only
 from ..nn.parameter import Parameter
 from ..registry import find_backend
 from .functional import (
@@ -21,6 +21,7 @@ from .functional import (
     assignments,
     common_backend,
     held_values,
+    holders,
     leaves,
     map_tree,
     materialize,
@@ -94,7 +95,8 @@ def value_and_grad(
             new_kwargs = kwargs
             if not backend.live_variables or any(_is_clone(leaf) for leaf in leaves((args, kwargs))):
                 (new_args, new_kwargs), pairs = with_values((new_args, kwargs), given)
-            result = fn(*new_args, **new_kwargs)
+            with clones_only(holders(pairs, given)):
+                result = fn(*new_args, **new_kwargs)
             loss, aux = result if has_aux else (result, None)
             _check_loss(loss, backend)
             made.extend(assignments(pairs, given))
@@ -135,8 +137,8 @@ def grad(
 
 
 def _positions(argnums: int | Sequence[int]) -> list[int]:
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
-    if not numbers or not all(isinstance(n, int) and n >= 0 for n in numbers) or len(set(numbers)) != len(numbers):
+    numbers: list[Any] = list(argnums) if isinstance(argnums, list | tuple) else [argnums]
+    if not numbers or not all(type(n) is int and n >= 0 for n in numbers) or len(set(numbers)) != len(numbers):
         raise ArgumentError(f"argnums expected one or several different positions, got {argnums!r}")
     return numbers
 
