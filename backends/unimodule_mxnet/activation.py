@@ -52,7 +52,7 @@ def elu(x: Array, alpha: float) -> Array:
 
 
 def leaky_relu(x: Array, negative_slope: float) -> Array:
-    if _fits_kernel(x):
+    if _fits_kernel(x) and negative_slope:  # without a slope it makes 0 of NaN
         return _leaky(x, slope=negative_slope)
     return select(_greater_scalar(x, scalar=0), x, multiply(x, negative_slope))
 

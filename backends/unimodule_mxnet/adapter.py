@@ -26,7 +26,7 @@ from . import (
     reductions,
     shape,
 )
-from .loading import mx, thread
+from .loading import gpu_count, mx, thread
 from .operators import array, dtype_of, ndarray
 
 _DTYPES = frozenset("float16 float32 float64 uint8 int8 int32 int64 bool".split())
@@ -69,11 +69,7 @@ class MXNetBackend(Backend):
         return dtype_of(x)
 
     def devices(self) -> list[str]:
-        try:
-            count = mx.context.num_gpus()
-        except mx.MXNetError:  # a driver too old for the build, or none at all
-            count = 0
-        return ["cpu", *(f"gpu:{i}" for i in range(count))]
+        return ["cpu", *(f"gpu:{i}" for i in range(gpu_count(mx)))]
 
     def device(self, x: Tensor) -> str:
         context = x.ctx

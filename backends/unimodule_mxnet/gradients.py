@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from array import array as c_array_of
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from .operators import Array, check_call, data_pointer, detach, library, ndarray
 
 c_handle_array = mx.base.c_handle_array
 
+_one_tape = threading.Lock()
 _WRITE = 1  # MXNet's number for grad_req='write'
 
 
@@ -75,9 +77,10 @@ def value_and_grad(
     thread.ready  # noqa: B018
     leaves = [detach(x) for x in values]
     gradients = _mark(leaves) if leaves else []
+    # A tape notes itself on every array that it meets, so that two would trip over a constant or an input they share.
     # Only in train mode do MXNet's kernels keep what their gradients need. Nothing of ours goes by that mode.
-    with mx.autograd.record(train_mode=True):
+    with _one_tape, mx.autograd.record(train_mode=True):
         loss, aux = fn(leaves)
-    if leaves:
-        _backward(loss)
+        if leaves:
+            _backward(loss)
     return detach(loss), release(aux), gradients

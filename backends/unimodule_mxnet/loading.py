@@ -149,16 +149,15 @@ def _signal_handler_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Set a variable that has no value, for a while."""
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = value
+def _environment_kept() -> Iterator[None]:
+    """MXNet sets variables of OpenMP's when it is imported; by the end of the block they have been read."""
+    before = dict(os.environ)
     try:
         yield
     finally:
-        os.environ.pop(name, None)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _import() -> Any:
@@ -184,20 +183,22 @@ def load() -> Any:
     and goes on with garbage) and which is faster for small nets; ``MXNET_ENGINE_TYPE`` is respected where it is
     set, and so is an engine already running.
     """
-    with _lock:
+    with _lock, _environment_kept():
         mx = sys.modules.get("mxnet")
         if mx is None or not hasattr(mx, "np"):
             mx = _import()
-        try:
-            gpus = mx.context.num_gpus()
-        except mx.MXNetError:
-            gpus = 0
-        if gpus:
-            mx.nd.zeros(1).wait_to_read()
-        else:
-            with _environment("MXNET_ENGINE_TYPE", "NaiveEngine"):
-                mx.nd.zeros(1).wait_to_read()
+        if not gpu_count(mx):
+            os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
+        mx.nd.zeros(1).wait_to_read()
         return mx
+
+
+def gpu_count(mx: Any) -> int:
+    """How many GPUs MXNet can use. A build without CUDA, or a driver too old for it, is an error to MXNet."""
+    try:
+        return int(mx.context.num_gpus())
+    except mx.MXNetError:
+        return 0
 
 
 mx = load()
