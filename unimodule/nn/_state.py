@@ -97,7 +97,7 @@ def _read(name: str, variable: Variable, value: Any) -> tuple[str, np.ndarray[An
     if isinstance(value, Variable):
         array = value.numpy()
     else:
-        backend = find_backend(value)
+        backend = None if isinstance(value, np.ndarray) else find_backend(value)  # of an array, no copy is needed
         try:
             array = np.asarray(value) if backend is None else backend.to_numpy(value)
         except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,10 @@ def save(net: Module, path: FilePath) -> None:
     metadata = {"format": "pt", "unimodule": __version__}
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
+        with open(draft, "xb") as file:
+            mode = os.stat(target if target.exists() else file.fileno()).st_mode
         save_file(state, draft, metadata=metadata)
+        os.chmod(draft, stat.S_IMODE(mode))  # which the library may have narrowed to the owner
         with open(draft, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(draft, target)
