@@ -18,7 +18,9 @@ def _layout(rank: int) -> tuple[str, str, str]:
     return f"NC{spatial}", f"OI{spatial}", f"NC{spatial}"
 
 
-def _add_bias(y: Array, bias: Array | None) -> Array:
+def _finish(y: Array, bias: Array | None) -> Array:
+    if 0 in y.shape[2:]:  # JAX takes a kernel that is larger than its input
+        raise ValueError(f"convolution: nothing is left of the spatial axes, {y.shape}")
     return y if bias is None else y + bias.reshape((-1,) + (1,) * (y.ndim - 2))
 
 
@@ -41,7 +43,7 @@ def conv(
         dimension_numbers=_layout(len(stride)),
         feature_group_count=groups,
     )
-    return _add_bias(y, bias)
+    return _finish(y, bias)
 
 
 @jit("stride", "padding", "output_padding", "dilation", "groups")
@@ -71,7 +73,7 @@ def conv_transpose(
         dimension_numbers=_layout(len(stride)),
         feature_group_count=groups,
     )
-    return _add_bias(y, bias)
+    return _finish(y, bias)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"conv": conv, "conv_transpose": conv_transpose}

@@ -51,6 +51,8 @@ def batch_norm_train(
 def layer_norm(
     x: Array, normalized_shape: tuple[int, ...], weight: Array | None, bias: Array | None, eps: float
 ) -> Array:
+    if x.shape[x.ndim - len(normalized_shape) :] != tuple(normalized_shape):  # JAX would broadcast
+        raise ValueError(f"layer_norm: {x.shape} does not end in {normalized_shape}")
     wide = x.astype(computing_dtype(x.dtype))
     mean, var = _moments(wide, tuple(range(x.ndim - len(normalized_shape), x.ndim)))
     return _scale(wide, mean, var, weight, bias, eps).astype(x.dtype)
@@ -58,6 +60,8 @@ def layer_norm(
 
 @jit("num_groups", "eps")
 def group_norm(x: Array, num_groups: int, weight: Array | None, bias: Array | None, eps: float) -> Array:
+    if x.shape[1] % num_groups:
+        raise ValueError(f"group_norm: {num_groups} groups do not divide {x.shape[1]} channels")
     wide = x.astype(computing_dtype(x.dtype)).reshape(x.shape[0], num_groups, -1)
     mean, var = _moments(wide, (2,))
     y = ((wide - mean) * lax.rsqrt(var + eps)).reshape(x.shape)

@@ -32,6 +32,8 @@ def _high_padding(
     for size, k, s, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True):
         reach = d * (k - 1) + 1
         high = p
+        if size + 2 * p + (s - 1 if ceil_mode else 0) < reach:
+            raise ValueError(f"pooling: a window of {reach} does not fit {size} and a padding of {p}")
         if ceil_mode:
             windows = -(-(size + 2 * p - reach) // s) + 1
             if (windows - 1) * s < size + p:

@@ -39,10 +39,12 @@ class _Norm(Module):
         track_running_stats: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = integer(type(self).__name__, "num_features", num_features, 1)
-        self._declare(self.num_features, eps, momentum, affine, track_running_stats)
+        self._declare(self.num_features, eps, momentum, affine, track_running_stats, bias)
         place(self, device, dtype)
 
     def _declare(
@@ -52,6 +54,7 @@ class _Norm(Module):
         momentum: float | None,
         affine: bool,
         track_running_stats: bool,
+        bias: bool,
     ) -> None:
         self.eps = eps
         self.momentum = momentum
@@ -59,7 +62,7 @@ class _Norm(Module):
         self.track_running_stats = track_running_stats
         shape = (channels,)
         self.weight = Parameter(init.ones(), shape=shape) if affine else None
-        self.bias = Parameter(init.zeros(), shape=shape) if affine else None
+        self.bias = Parameter(init.zeros(), shape=shape) if affine and bias else None
         self.running_mean = Buffer(init.zeros(), shape=shape) if track_running_stats else None
         self.running_var = Buffer(init.ones(), shape=shape) if track_running_stats else None
         self.num_batches_tracked = Buffer(0) if track_running_stats else None
@@ -90,7 +93,7 @@ class _Norm(Module):
         """The number of channels, and all options."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -139,6 +142,7 @@ class BatchNorm1d(_BatchNorm):
         affine: whether there are weight and bias.
         track_running_stats: whether there are running statistics; without, the batch's serve in evaluation too.
         device, dtype: where the layer is to be, and its float dtype.
+        bias: False leaves the bias out.
 
     Attributes:
         weight, bias: (C,), ones and zeros at first; or None.
@@ -194,8 +198,10 @@ class _InstanceNorm(_Norm):
         track_running_stats: bool = False,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def _channel_axis(self, input: Tensor) -> int:
         return len(input.shape) - self.ranks[0]
@@ -237,6 +243,7 @@ class InstanceNorm1d(_InstanceNorm):
         affine: whether there are weight and bias.
         track_running_stats: whether there are running statistics, which then serve in evaluation.
         device, dtype: where the layer is to be, and its float dtype.
+        bias: False leaves the bias out.
 
     Shape:
         (N, C, L) or (C, L) -> the same.

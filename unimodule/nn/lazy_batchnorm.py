@@ -27,10 +27,12 @@ class _LazyNorm(_Norm):
         track_running_stats: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         Module.__init__(self)
         self.num_features = 0
-        self._declare(None, eps, momentum, affine, track_running_stats)
+        self._declare(None, eps, momentum, affine, track_running_stats, bias)
         place(self, device, dtype)
 
 

@@ -72,7 +72,10 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         """The shape, and all options."""
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class GroupNorm(Module):
@@ -84,6 +87,7 @@ class GroupNorm(Module):
         eps: added to the variance.
         affine: whether there are weight and bias.
         device, dtype: where the layer is to be, and its float dtype.
+        bias: False leaves the bias out.
 
     Attributes:
         weight, bias: (C,), ones and zeros at first; or None.
@@ -115,6 +119,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_groups = integer("GroupNorm", "num_groups", num_groups, 1)
@@ -126,7 +132,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         self.weight = Parameter(init.ones(), shape=(num_channels,)) if affine else None
-        self.bias = Parameter(init.zeros(), shape=(num_channels,)) if affine else None
+        self.bias = Parameter(init.zeros(), shape=(num_channels,)) if affine and bias else None
         place(self, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -136,7 +142,10 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         """The sizes, and all options."""
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 __all__ = ["GroupNorm", "LayerNorm"]

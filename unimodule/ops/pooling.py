@@ -79,9 +79,12 @@ def max_pool_with_indices(
     places = np.pad(places, ((0, 0), (0, 0), *margin), constant_values=-1)
     places = np.stack(windows(places, out, kernel, stride, dilation), axis=-1)
     seen = ops.stop_gradient(cells)
-    top = ops.max(seen, axis=-1, keepdims=True)
-    hit = ops.logical_and(ops.logical_or(ops.equal(seen, top), ops.isnan(seen)), places >= 0)
-    first = ops.argmax(ops.astype(hit, "int32"), axis=-1, keepdims=True)
+    nan = ops.isnan(seen)
+    hit = ops.logical_and(ops.equal(seen, ops.max(seen, axis=-1, keepdims=True)), places >= 0)
+    # The first of equals, but the last NaN, as in PyTorch.
+    order = np.arange(1, math.prod(kernel) + 1, dtype=np.int32)
+    score = ops.where(nan, ops.asarray(order, like=x, dtype="int32"), ops.astype(hit, "int32"))
+    first = ops.argmax(score, axis=-1, keepdims=True)
     values = ops.take_along_axis(cells, first, axis=-1)
     indices = ops.take_along_axis(ops.asarray(places, like=x, dtype="int64"), first, axis=-1)
     return values[..., 0], indices[..., 0]
