@@ -292,10 +292,11 @@ OPTIONAL: dict[str, str] = {
     **dict.fromkeys(["softmax", "log_softmax"], "(x, axis) NaN where a whole slice is -inf, as in PyTorch"),
     "logsumexp": "(x, *, axis=None, keepdims=False)",
     "scaled_dot_product_attention": "(q, k, v, mask, dropout_p, is_causal, scale) q (..., L, E), k (..., S, E), "
-    "v (..., S, Ev), equal leading axes; mask None, bool (True takes part) or float (added); scale is a float",
+    "v (..., S, Ev), equal leading axes; mask None, bool (True takes part) or float (added); 0 <= dropout_p < 1; scale is "
+    "a float",
     "lstm": "(x, h0, c0, weights, num_layers, bidirectional, dropout) x (T, N, I), h0 and c0 (layers * directions, N, "
     "...); weights: for each layer and direction a tuple (w_ih, w_hh, b_ih or None, b_hh or None, w_hr or None) in "
-    "PyTorch's gate order; dropout: 0 outside training -> (y, h, c)",
+    "PyTorch's gate order; 0 <= dropout < 1, 0 outside training -> (y, h, c)",
     "gru": "(x, h0, weights, num_layers, bidirectional, dropout) as lstm -> (y, h)",
     "lstm_layer": "(x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, reverse) one direction of one layer -> (y, h, c)",
     "gru_layer": "(x, h0, w_ih, w_hh, b_ih, b_hh, reverse) -> (y, h)",

@@ -93,5 +93,5 @@ def run_stack(
             final.append(tuple(state))
         x = ops.concat(outputs, axis=-1) if bidirectional else outputs[0]
         if dropout and i < num_layers - 1:
-            x = ops.dropout(x, dropout)
+            x = ops.dropout(x, dropout) if dropout < 1 else ops.multiply(x, 0.0)
     return (x, *(ops.stack(list(s), axis=0) for s in zip(*final, strict=True)))

@@ -29,7 +29,7 @@ def scaled_dot_product_attention_(
         scores = ops.where(mask, scores, -math.inf) if boolean else ops.add(scores, mask)
         weights = _softmax_or_zero(scores)
     if dropout_p:
-        weights = ops.dropout(weights, dropout_p) if dropout_p < 1 else ops.multiply(weights, 0.0)
+        weights = ops.dropout(weights, dropout_p)
     return ops.matmul(weights, v)
 
 
@@ -104,9 +104,10 @@ def scaled_dot_product_attention(
         _check_mask_shape(backend.shape(mask), (*backend.shape(q)[:-1], backend.shape(k)[-2]))
     if scale is None:
         scale = 1.0 / math.sqrt(backend.shape(q)[-1])
-    return call(
-        backend, "scaled_dot_product_attention", q, k, v, mask, float(dropout_p), is_causal, float(scale)
-    )
+    dropped = dropout_p == 1  # of everything nothing is left: adapters see 0 <= dropout_p < 1
+    p = 0.0 if dropped else float(dropout_p)
+    y = call(backend, "scaled_dot_product_attention", q, k, v, mask, p, is_causal, float(scale))
+    return ops.multiply(y, 0.0) if dropped else y
 
 
 def _check_mask(backend: Backend, mask: Tensor, q: Tensor, is_causal: bool) -> Tensor:

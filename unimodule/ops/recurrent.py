@@ -6,6 +6,7 @@ step by step; an adapter overrides either with a fused kernel or a compiled scan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import ops
@@ -133,6 +134,14 @@ def _check_stack(name: str, shapes: list[tuple[int, ...]], w_ih: tuple[int, ...]
             raise ShapeError(f"{name} expected initial states ({rows}, {x[1]}, features), got {state}")
 
 
+def _call_stack(
+    backend: Backend, default: Callable[..., Any], dropout: float, *args: Any
+) -> tuple[Tensor, ...]:
+    if dropout >= 1:  # of everything nothing is left: adapters see 0 <= dropout < 1
+        return default(*args)  # type: ignore[no-any-return]
+    return call(backend, default.__name__.rstrip("_"), *args)  # type: ignore[no-any-return]
+
+
 def lstm(
     x: Tensor,
     h0: Tensor,
@@ -168,7 +177,7 @@ def lstm(
     Source: Hochreiter and Schmidhuber, 1997; https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
     backend, (x, h0, c0), rows = _gather_stack("lstm", x, (h0, c0), weights)
-    return call(backend, "lstm", x, h0, c0, rows, num_layers, bidirectional, dropout)  # type: ignore[no-any-return]
+    return _call_stack(backend, lstm_, dropout, x, h0, c0, rows, num_layers, bidirectional, dropout)  # type: ignore[return-value]
 
 
 def gru(
@@ -190,7 +199,7 @@ def gru(
     Source: Cho et al., 2014, https://arxiv.org/abs/1406.1078; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
     """
     backend, (x, h0), rows = _gather_stack("gru", x, (h0,), weights)
-    return call(backend, "gru", x, h0, rows, num_layers, bidirectional, dropout)  # type: ignore[no-any-return]
+    return _call_stack(backend, gru_, dropout, x, h0, rows, num_layers, bidirectional, dropout)  # type: ignore[return-value]
 
 
 def rnn(
@@ -209,7 +218,7 @@ def rnn(
     Source: Elman, 1990; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
     backend, (x, h0), rows = _gather_stack("rnn", x, (h0,), weights)
-    return call(backend, "rnn", x, h0, rows, num_layers, bidirectional, dropout, nonlinearity)  # type: ignore[no-any-return]
+    return _call_stack(backend, rnn_, dropout, x, h0, rows, num_layers, bidirectional, dropout, nonlinearity)  # type: ignore[return-value]
 
 
 def lstm_layer(
