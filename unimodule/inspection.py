@@ -71,16 +71,15 @@ def _watch(
     """Run a copy of the net, with ``note`` called for each call; returns the copy."""
     net._check_tree()
     copies: dict[int, Module] = {}
-    base = (
-        net
-        if net.backend is not None and all(v.has_value for _, v in net.named_variables())
-        else _independent(net)
-    )
-    copy = base.functional_clone({}, copies)
+    if net.backend is not None and all(v.has_value for _, v in net.named_variables()):
+        copy = net.functional_clone({}, copies)
+    else:
+        copy = independent_clone(net)  # which binding and shapes to come may change
+        copies = {id(m): c for m, c in zip(net.modules(), copy.modules(), strict=True)}
     if training is not None:
         copy.train(training)
-    for (path, original), module in zip(net.named_modules(), base.modules(), strict=True):
-        _observe(copies[id(module)], path, original, note)
+    for path, original in net.named_modules():
+        _observe(copies[id(original)], path, original, note)
     copy(*args, **kwargs)
     return copy
 
@@ -96,14 +95,14 @@ def _observe(copy: Module, path: str, original: Module, note: Callable[[Call], N
     copy.__dict__["forward"] = observed
 
 
-def _independent(net: Module) -> Module:
+def independent_clone(net: Module, seed: int = 0) -> Module:
     """A clone that may be bound and drawn: its random streams are its own, so that the net's are drawn as if this had
-    never been.
+    never been. ``seed`` says what is drawn for parameters that have no value yet.
     """
     clone = net.clone()
     for index, (_, variable) in enumerate(clone.named_variables()):
         if not variable.has_value and variable.stream is None:
-            variable.stream = (0, index)
+            variable.stream = (seed, index)
     return clone
 
 
@@ -329,4 +328,4 @@ def _text(shape: Any) -> str:
     return str(shape)
 
 
-__all__ = ["Call", "Row", "Summary", "record_calls", "summary"]
+__all__ = ["Call", "Row", "Summary", "independent_clone", "record_calls", "summary"]
