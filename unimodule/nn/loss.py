@@ -57,7 +57,7 @@ class CrossEntropyLoss(_WeightedLoss):
         >>> import numpy as np
         >>> from unimodule import nn
         >>> loss = nn.CrossEntropyLoss().to("numpy")
-        >>> float(loss(np.log([[0.25, 0.75]]), np.asarray([0])).round(4))
+        >>> round(float(loss(np.log([[0.25, 0.75]]), np.asarray([0]))), 4)
         1.3863
     """
 

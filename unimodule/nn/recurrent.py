@@ -174,9 +174,7 @@ class LSTM(RNNBase):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         unbatched = len(input.shape) == 2
         x = self._to_time_first(input)
-        if hx is not None and (not isinstance(hx, tuple | list) or len(hx) != 2):
-            raise ArgumentError(f"LSTM expected hx to be a pair (h, c), got {type(hx).__name__}")
-        h, c = (None, None) if hx is None else hx
+        h, c = (None, None) if hx is None else two_states("LSTM", hx)
         h = self._initial(h, "h", self.proj_size or self.hidden_size, x, unbatched)
         c = self._initial(c, "c", self.hidden_size, x, unbatched)
         y, h, c = ops.lstm(x, h, c, self._weights(), self.num_layers, self.bidirectional, self._drop())
@@ -273,6 +271,13 @@ class RNN(_OneState):
         return ops.rnn(
             x, h, self._weights(), self.num_layers, self.bidirectional, self._drop(), self.nonlinearity
         )
+
+
+def two_states(kind: str, hx: Any) -> tuple[Tensor, Tensor]:
+    """``hx``, if it is the pair (h, c) that an LSTM starts from."""
+    if not isinstance(hx, tuple | list) or len(hx) != 2:
+        raise ArgumentError(f"{kind} expected hx to be a pair (h, c), got {type(hx).__name__}")
+    return hx[0], hx[1]
 
 
 def check_nonlinearity(kind: str, nonlinearity: str) -> str:

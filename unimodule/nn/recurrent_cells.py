@@ -12,7 +12,7 @@ from . import init
 from ._layer import place
 from .module import Module
 from .parameter import Parameter
-from .recurrent import check_nonlinearity
+from .recurrent import check_nonlinearity, two_states
 
 
 class RNNCellBase(Module):
@@ -82,10 +82,8 @@ class LSTMCell(RNNCellBase):
     gates = 4
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        if hx is not None and (not isinstance(hx, tuple | list) or len(hx) != 2):
-            raise ArgumentError(f"LSTMCell expected hx to be a pair (h, c), got {type(hx).__name__}")
-        self._check(input, *(hx or ()))
-        h, c = (self._zeros(input), self._zeros(input)) if hx is None else hx
+        h, c = (self._zeros(input), self._zeros(input)) if hx is None else two_states("LSTMCell", hx)
+        self._check(input, h, c)
         return ops.lstm_cell(input, h, c, *self._parameters())
 
 

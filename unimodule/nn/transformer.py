@@ -43,7 +43,7 @@ class _Layer(Module):
         """A block with its shortcut; the norm stands in front of the block or behind the sum."""
         if self.norm_first:
             return ops.add(x, dropout(block(norm(x))))
-        return norm(ops.add(x, dropout(block(x))))  # type: ignore[no-any-return]
+        return norm(ops.add(x, dropout(block(x))))
 
 
 class TransformerEncoderLayer(_Layer):

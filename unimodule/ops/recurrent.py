@@ -70,8 +70,8 @@ def lstm_(
 ) -> tuple[Tensor, ...]:
     """What an adapter may override of ``lstm``."""
 
-    def layer(x: Tensor, state: tuple[Tensor, ...], w: tuple[Tensor | None, ...], reverse: bool) -> Any:
-        return lstm_layer(x, *state, *w, reverse)
+    def layer(x: Tensor, state: tuple[Tensor, ...], w: Any, reverse: bool) -> Any:
+        return lstm_layer(x, *state, *w, reverse=reverse)
 
     return run_stack(layer, x, (h0, c0), weights, num_layers, bidirectional, dropout)
 
@@ -81,8 +81,8 @@ def gru_(
 ) -> tuple[Tensor, ...]:
     """What an adapter may override of ``gru``."""
 
-    def layer(x: Tensor, state: tuple[Tensor, ...], w: tuple[Tensor | None, ...], reverse: bool) -> Any:
-        return gru_layer(x, *state, *w[:4], reverse)
+    def layer(x: Tensor, state: tuple[Tensor, ...], w: Any, reverse: bool) -> Any:
+        return gru_layer(x, *state, *w[:4], reverse=reverse)
 
     return run_stack(layer, x, (h0,), weights, num_layers, bidirectional, dropout)
 
@@ -98,8 +98,8 @@ def rnn_(
 ) -> tuple[Tensor, ...]:
     """What an adapter may override of ``rnn``."""
 
-    def layer(x: Tensor, state: tuple[Tensor, ...], w: tuple[Tensor | None, ...], reverse: bool) -> Any:
-        return rnn_layer(x, *state, *w[:4], nonlinearity, reverse)
+    def layer(x: Tensor, state: tuple[Tensor, ...], w: Any, reverse: bool) -> Any:
+        return rnn_layer(x, *state, *w[:4], nonlinearity=nonlinearity, reverse=reverse)
 
     return run_stack(layer, x, (h0,), weights, num_layers, bidirectional, dropout)
 
@@ -177,7 +177,7 @@ def lstm(
     Source: Hochreiter and Schmidhuber, 1997; https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
     backend, (x, h0, c0), rows = _gather_stack("lstm", x, (h0, c0), weights)
-    return _call_stack(backend, lstm_, dropout, x, h0, c0, rows, num_layers, bidirectional, dropout)  # type: ignore[return-value]
+    return _call_stack(backend, lstm_, dropout, x, h0, c0, rows, num_layers, bidirectional, dropout)
 
 
 def gru(
@@ -199,7 +199,7 @@ def gru(
     Source: Cho et al., 2014, https://arxiv.org/abs/1406.1078; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
     """
     backend, (x, h0), rows = _gather_stack("gru", x, (h0,), weights)
-    return _call_stack(backend, gru_, dropout, x, h0, rows, num_layers, bidirectional, dropout)  # type: ignore[return-value]
+    return _call_stack(backend, gru_, dropout, x, h0, rows, num_layers, bidirectional, dropout)
 
 
 def rnn(
@@ -218,7 +218,7 @@ def rnn(
     Source: Elman, 1990; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
     backend, (x, h0), rows = _gather_stack("rnn", x, (h0,), weights)
-    return _call_stack(backend, rnn_, dropout, x, h0, rows, num_layers, bidirectional, dropout, nonlinearity)  # type: ignore[return-value]
+    return _call_stack(backend, rnn_, dropout, x, h0, rows, num_layers, bidirectional, dropout, nonlinearity)
 
 
 def lstm_layer(
