@@ -447,7 +447,9 @@ class Module:
                 for module in self.modules():
                     module.__dict__["_dtype"] = float_dtype or module._dtype
                 return self
-            target = get_backend(backend or (None if home is None else home.backend) or registry.current_backend())
+            if backend is None:
+                backend = registry.current_backend() if home is None else str(home.backend)
+            target = get_backend(backend)
             place = home._device if home is not None and target is home._backend else None
             where = parse_device(target, device) if device is not None else place or "cpu"
             kind = float_dtype or (self if home is None else home)._dtype
