@@ -70,7 +70,7 @@ def info(name: str) -> BackendInfo:
     try:
         return infos()[name]
     except (KeyError, TypeError):
-        why = f": {_failed[name]}" if isinstance(name, str) and name in _failed else ""
+        why = f": {_failed[str(name)]}" if str(name) in _failed else ""
         raise UnknownBackendError(
             f"no backend is called {name!r}{why}; registered: {', '.join(infos()) or 'none'}"
         ) from None
@@ -89,8 +89,10 @@ def get_backend(name: str) -> Backend:
         UnknownBackendError: there is none of that name.
         BackendNotInstalledError: its framework is not installed, or does not import.
     """
-    backend = _loaded.get(name)
-    return backend if backend is not None else _load(info(name))
+    try:
+        return _loaded[name]
+    except (KeyError, TypeError):
+        return _load(info(name))
 
 
 def _load(about: BackendInfo) -> Backend:

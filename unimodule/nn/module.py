@@ -694,7 +694,8 @@ class Module:
         return f"{head}(\n  " + "\n  ".join(body) + "\n)"
 
     def _modules_or_nothing(self) -> dict[str, Module]:
-        return self.__dict__.get("_modules", {})
+        modules: dict[str, Module] = self.__dict__.get("_modules", {})
+        return modules
 
 
 # ---------------------------------------------------------------------- the call itself
