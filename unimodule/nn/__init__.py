@@ -33,8 +33,6 @@ from .containers import (
     ModuleDict,
     ModuleList,
     Parallel,
-    ParameterDict,
-    ParameterList,
     Sequential,
     repeat,
 )
@@ -73,6 +71,7 @@ from .loss import (
 from .module import Module
 from .normalization import GroupNorm, LayerNorm
 from .parameter import Buffer, Constant, Parameter
+from .parameter_containers import ParameterDict, ParameterList
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,

@@ -1,4 +1,4 @@
-"""Containers: modules and parameters in sequences and dictionaries."""
+"""Containers of modules: in sequence, in lists and dictionaries, side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Self, overload
 from ..backend import Tensor
 from ..errors import ArgumentError, ModuleError, OutOfRangeError
 from .module import Module
-from .parameter import Parameter, Variable
 
 
 class Function(Module):
@@ -43,7 +42,9 @@ def _as_module(value: Any, owner: str) -> Module:
     if isinstance(value, Module):
         return value
     if isinstance(value, type) and issubclass(value, Module):
-        raise ModuleError(f"{owner} expected a module, got the class {value.__name__}; write {value.__name__}(...)")
+        raise ModuleError(
+            f"{owner} expected a module, got the class {value.__name__}; write {value.__name__}(...)"
+        )
     if callable(value):
         return Function(value)
     raise ModuleError(f"{owner} expected modules or functions, got {type(value).__name__}")
@@ -121,9 +122,13 @@ class _ModuleSequence(Module):
         """Put a module before the one at ``index``; later ones move up a number. Returns self."""
         modules = list(self._modules.values())
         if not -len(modules) <= index <= len(modules):
-            raise OutOfRangeError(f"{type(self).__name__} has {len(modules)} modules, got index {index} to insert at")
+            raise OutOfRangeError(
+                f"{type(self).__name__} has {len(modules)} modules, got index {index} to insert at"
+            )
         if not all(n.isdigit() for n in self._modules):
-            raise ModuleError(f"cannot insert into a {type(self).__name__} with named modules; build a new one")
+            raise ModuleError(
+                f"cannot insert into a {type(self).__name__} with named modules; build a new one"
+            )
         modules.insert(index, self._wrap(module))
         self._replace_all(modules)
         return self
@@ -267,123 +272,6 @@ class ModuleDict(Module):
             del self[key]
 
 
-def _as_variable(value: Any) -> Variable:
-    return value if isinstance(value, Variable) else Parameter(value)
-
-
-class ParameterList(Module):
-    """A list of parameters that the net knows of. An item reads as the native tensor once the net is bound.
-
-    Args:
-        parameters: parameters, constants, or arrays (which become parameters).
-
-    Source: PyTorch ``torch.nn.ParameterList``.
-
-    Example:
-        >>> from unimodule import init, nn
-        >>> len(nn.ParameterList([nn.Parameter(init.ones(), shape=(2,)), nn.Parameter([1.0])]))
-        2
-    """
-
-    def __init__(self, parameters: Iterable[Any] = ()) -> None:
-        super().__init__()
-        self.extend(parameters)
-
-    def _position(self, index: int) -> str:
-        size = len(self._variables)
-        if not -size <= index < size:
-            raise OutOfRangeError(f"ParameterList has {size} parameters, got index {index}")
-        return str(index % size)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.__dict__[self._position(index)]
-
-    def __setitem__(self, index: int, value: Any) -> None:
-        setattr(self, self._position(index), value)
-
-    def __len__(self) -> int:
-        return len(self._variables)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self.__dict__[name] for name in self._variables)
-
-    def append(self, parameter: Any) -> Self:
-        """Add a parameter at the end; returns self."""
-        setattr(self, str(len(self._variables)), _as_variable(parameter))
-        return self
-
-    def extend(self, parameters: Iterable[Any]) -> Self:
-        """Add parameters at the end; returns self."""
-        for parameter in list(parameters):
-            self.append(parameter)
-        return self
-
-    def extra_repr(self) -> str:
-        """Shapes and dtypes."""
-        return ", ".join(f"({n}): {v}" for n, v in self._variables.items())
-
-
-class ParameterDict(Module):
-    """A dictionary of parameters that the net knows of. An item reads as the native tensor once the net is bound.
-
-    Args:
-        parameters: a mapping from names to parameters, constants, or arrays (which become parameters).
-
-    Source: PyTorch ``torch.nn.ParameterDict``.
-
-    Example:
-        >>> from unimodule import init, nn
-        >>> list(nn.ParameterDict({"scale": nn.Parameter(init.ones(), shape=(2,))}))
-        ['scale']
-    """
-
-    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
-        self.update(parameters or {})
-
-    def __getitem__(self, key: str) -> Tensor:
-        if key not in self._variables:
-            raise KeyError(key)
-        return self.__dict__[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        setattr(self, key, value if key in self._variables else _as_variable(value))
-
-    def __delitem__(self, key: str) -> None:
-        self._variables[key]
-        delattr(self, key)
-
-    def __len__(self) -> int:
-        return len(self._variables)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._variables)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._variables
-
-    def keys(self) -> Iterable[str]:
-        """The names."""
-        return self._variables.keys()
-
-    def values(self) -> Iterable[Tensor]:
-        """The native tensors."""
-        return [self.__dict__[name] for name in self._variables]
-
-    def items(self) -> Iterable[tuple[str, Tensor]]:
-        """Names and native tensors."""
-        return [(name, self.__dict__[name]) for name in self._variables]
-
-    def update(self, parameters: Mapping[str, Any]) -> None:
-        """Add or replace parameters."""
-        for key, parameter in parameters.items():
-            self[key] = parameter
-
-    def extra_repr(self) -> str:
-        """Shapes and dtypes."""
-        return ", ".join(f"({n}): {v}" for n, v in self._variables.items())
-
-
 class Parallel(_ModuleSequence):
     """Nets side by side: each runs on the same input, and their outputs are concatenated.
 
@@ -446,11 +334,15 @@ def repeat(factory: Callable[[], Any], n: int) -> Sequential:
     if isinstance(n, bool) or not isinstance(n, int) or n < 0:
         raise ArgumentError(f"repeat expected a non-negative integer, got {n!r}")
     if isinstance(factory, Module) or not callable(factory):
-        raise ArgumentError(f"repeat expected a function that returns a new module, got {type(factory).__name__}")
+        raise ArgumentError(
+            f"repeat expected a function that returns a new module, got {type(factory).__name__}"
+        )
     modules = [factory() for _ in range(n)]
     made = [id(m) for m in modules if isinstance(m, Module)]
     if len(set(made)) != len(made):
-        raise ArgumentError("repeat's factory returned the same module twice; it must make a new one on each call")
+        raise ArgumentError(
+            "repeat's factory returned the same module twice; it must make a new one on each call"
+        )
     return Sequential(modules)
 
 
@@ -459,8 +351,6 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "Parallel",
-    "ParameterDict",
-    "ParameterList",
     "Sequential",
     "repeat",
 ]
