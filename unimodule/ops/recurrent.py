@@ -71,7 +71,8 @@ def lstm_(
     """What an adapter may override of ``lstm``."""
 
     def layer(x: Tensor, state: tuple[Tensor, ...], w: Any, reverse: bool) -> Any:
-        return lstm_layer(x, *state, *w, reverse=reverse)
+        w_ih, w_hh, b_ih, b_hh, w_hr = w
+        return lstm_layer(x, state[0], state[1], w_ih, w_hh, b_ih, b_hh, w_hr, reverse)
 
     return run_stack(layer, x, (h0, c0), weights, num_layers, bidirectional, dropout)
 
@@ -82,7 +83,8 @@ def gru_(
     """What an adapter may override of ``gru``."""
 
     def layer(x: Tensor, state: tuple[Tensor, ...], w: Any, reverse: bool) -> Any:
-        return gru_layer(x, *state, *w[:4], reverse=reverse)
+        w_ih, w_hh, b_ih, b_hh, _ = w
+        return gru_layer(x, state[0], w_ih, w_hh, b_ih, b_hh, reverse)
 
     return run_stack(layer, x, (h0,), weights, num_layers, bidirectional, dropout)
 
@@ -99,7 +101,8 @@ def rnn_(
     """What an adapter may override of ``rnn``."""
 
     def layer(x: Tensor, state: tuple[Tensor, ...], w: Any, reverse: bool) -> Any:
-        return rnn_layer(x, *state, *w[:4], nonlinearity=nonlinearity, reverse=reverse)
+        w_ih, w_hh, b_ih, b_hh, _ = w
+        return rnn_layer(x, state[0], w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse)
 
     return run_stack(layer, x, (h0,), weights, num_layers, bidirectional, dropout)
 
