@@ -12,12 +12,13 @@ CORE := .venvs/core
 INPUTS := pyproject.toml $(wildcard constraints/*.txt) tools/setup_env.sh
 PYTEST := bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-.PHONY: help demo test test-all test-core lint format env env-core clean
+.PHONY: help demo test test-all test-x64 test-core lint format env env-core clean
 
 help:
 	@echo "make demo       install the four frameworks side by side (once), and run examples/demo.py"
 	@echo "make test       the test suite, with all four frameworks and then with none"
 	@echo "make test-all   ... only with all four      make test-core   ... only with none"
+	@echo "make test-x64   ... only JAX in 64 bits, which is a choice for a whole process"
 	@echo "make lint       ruff and mypy               make format      ruff, changing the files"
 	@echo "make env        only make $(ALL); make env-core only $(CORE)"
 	@echo "make clean      delete the environments, caches and build outputs"
@@ -34,19 +35,26 @@ demo: $(ALL)/.installed
 	echo "The demo failed. Next: '$(ALL)/bin/python -m unimodule.cli backends' says which frameworks work here;"; \
 	echo "'make test-all' runs the suite; 'make clean' followed by 'make demo' starts from nothing."; exit $$status; }
 
-# Both environments are tested even if the first one fails.
+# All passes run even if the first one fails.
 test: $(ALL)/.installed $(CORE)/.installed
-	@all=0; core=0; \
+	@all=0; x64=0; core=0; \
 	$(MAKE) --no-print-directory test-all || all=$$?; \
+	$(MAKE) --no-print-directory test-x64 || x64=$$?; \
 	$(MAKE) --no-print-directory test-core || core=$$?; \
 	echo; echo "make test: all four frameworks: $$([ $$all = 0 ] && echo passed || echo FAILED);" \
+	"JAX in 64 bits: $$([ $$x64 = 0 ] && echo passed || echo FAILED);" \
 	"no framework: $$([ $$core = 0 ] && echo passed || echo FAILED)"; \
-	if [ $$all != 0 ] || [ $$core != 0 ]; then \
+	if [ $$all != 0 ] || [ $$x64 != 0 ] || [ $$core != 0 ]; then \
 	echo "Next: run one test alone with 'make test-all PYTEST_ARGS=\"-k NAME -x\" WORKERS=0' (or test-core)."; exit 1; fi
 
 test-all: $(ALL)/.installed
 	@echo "== tests, all four frameworks ($(ALL)) =="
 	@$(ALL)/$(PYTEST)
+
+# What computes in float64; in 32 bits those cases are skipped for JAX.
+test-x64: $(ALL)/.installed
+	@echo "== tests, JAX in 64 bits ($(ALL)) =="
+	@UNIMODULE_TEST_X64=1 UNIMODULE_TEST_BACKENDS=jax $(ALL)/$(PYTEST) tests/adapters tests/nn tests/ops tests/optim
 
 test-core: $(CORE)/.installed
 	@echo "== tests, no framework ($(CORE)) =="
