@@ -88,6 +88,8 @@ def conv_transpose(
         num_group=groups,
         no_bias=bias is None or not fits,
     )
+    if 0 in out.shape[2:]:  # which MXNet takes
+        raise ValueError(f"conv_transpose: nothing is left of the spatial axes, {out.shape}")
     if fits:
         return out
     # MXNet takes an output padding below the stride only. Cut and pad its full output instead.

@@ -82,6 +82,8 @@ def layer_norm(
 
 def group_norm(x: Array, num_groups: int, weight: Array | None, bias: Array | None, eps: float) -> Array:
     shape = x.shape  # MXNet's own has one weight for a group, not for a channel
+    if shape[1] % num_groups:
+        raise ValueError(f"group_norm: {num_groups} groups do not divide {shape[1]} channels")
     rows = reshape_to(x, newshape=(shape[0] * num_groups, math.prod(shape[1:]) // num_groups))
     y = reshape_to(layer_norm(rows, rows.shape[1:], None, None, eps), newshape=shape)
     weight, bias = (None if v is None else _per_channel(v, x) for v in (weight, bias))

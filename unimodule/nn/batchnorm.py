@@ -11,7 +11,7 @@ from ..backend import Tensor
 from ..errors import ShapeError
 from . import init
 from ._layer import place, settle
-from .functional._arguments import integer
+from .functional._arguments import first, integer
 from .functional.normalization import expect_many
 from .module import Module
 from .parameter import Buffer, Parameter
@@ -209,7 +209,7 @@ class _InstanceNorm(_Norm):
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)
         if len(input.shape) == self.ranks[0]:
-            return self.forward(input[None])[0]
+            return first(self.forward(ops.expand_dims(input, axis=0)))
         if input.shape[1] != self.num_features:
             self._refuse(input)
         if not self.training and self.running_mean is not None:

@@ -11,7 +11,7 @@ from ..backend import Tensor
 from ..errors import ArgumentError, ShapeError
 from . import init
 from ._layer import bias_init, place, settle, weight_init
-from .functional._arguments import Size, batched, integer, integers
+from .functional._arguments import Size, batched, first, integer, integers
 from .functional.convolution import conv_padding
 from .functional.padding import pad
 from .module import Module
@@ -160,7 +160,7 @@ class _Conv(_ConvBase):
 
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) != self.rank + 2:
-            return self.forward(batched(type(self).__name__, input, self.rank + 2)[0])[0]
+            return first(self.forward(batched(type(self).__name__, input, self.rank + 2)[0]))
         if self._margin:
             input = pad(input, self._margin, mode=self.padding_mode)
         return ops.conv(input, self.weight, self.bias, self.stride, self._pads, self.dilation, self.groups)
@@ -282,7 +282,7 @@ class _ConvTranspose(_ConvBase):
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         if len(input.shape) != self.rank + 2:
             x, _ = batched(type(self).__name__, input, self.rank + 2)
-            return self.forward(x, output_size)[0]
+            return first(self.forward(x, output_size))
         extra = self.output_padding if output_size is None else self._extra(input, output_size)
         return ops.conv_transpose(
             input, self.weight, self.bias, self.stride, self.padding, extra, self.dilation, self.groups

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..backend import Tensor
-from .functional._arguments import Size, batched, integers
+from .functional._arguments import Size, batched, first, integers
 from .functional.pooling import adaptive_size, divisor, window
 from .module import Module
 
@@ -37,7 +37,7 @@ class _MaxPool(Module):
     def forward(self, input: Tensor) -> Any:
         if len(input.shape) != self.rank + 2:
             y = self.forward(batched(type(self).__name__, input, self.rank + 2)[0])
-            return (y[0][0], y[1][0]) if self.return_indices else y[0]
+            return (first(y[0]), first(y[1])) if self.return_indices else first(y)
         if self.return_indices:
             return ops.max_pool_with_indices(input, *self._window)
         return ops.max_pool(input, *self._window)
@@ -128,7 +128,7 @@ class _AvgPool(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) != self.rank + 2:
-            return self.forward(batched(type(self).__name__, input, self.rank + 2)[0])[0]
+            return first(self.forward(batched(type(self).__name__, input, self.rank + 2)[0]))
         return ops.avg_pool(input, *self._arguments)
 
     def extra_repr(self) -> str:
@@ -207,7 +207,7 @@ class _AdaptiveAvgPool(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) != self.rank + 2:
-            return self.forward(batched(type(self).__name__, input, self.rank + 2)[0])[0]
+            return first(self.forward(batched(type(self).__name__, input, self.rank + 2)[0]))
         out = self._wanted
         if None in out:
             out = tuple(n if o is None else o for n, o in zip(tuple(input.shape)[2:], out, strict=True))

@@ -73,7 +73,7 @@ def windows(x: Tensor, out: Ints, kernel: Ints, stride: Ints, dilation: Ints) ->
         [slice(i * d, i * d + (o - 1) * s + 1, s) for i in range(k)]
         for o, k, s, d in zip(out, kernel, stride, dilation, strict=True)
     ]
-    return [x[(slice(None), slice(None), *step)] for step in itertools.product(*steps)]
+    return [ops.getitem(x, (slice(None), slice(None), *step)) for step in itertools.product(*steps)]
 
 
 def expect_output(name: str, x: Tensor, out: Ints, kernel: Ints) -> None:

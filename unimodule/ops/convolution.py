@@ -118,7 +118,7 @@ def conv_transpose(
     if not any(padding):
         return y
     kept = tuple(slice(p, size - p) for size, p in zip(spatial(y), padding, strict=True))
-    return y[(slice(None), slice(None), *kept)]
+    return ops.getitem(y, (slice(None), slice(None), *kept))
 
 
 def _spread(x: Tensor, stride: Ints) -> Tensor:
@@ -130,7 +130,8 @@ def _spread(x: Tensor, stride: Ints) -> Tensor:
     gaps = [pair for s in stride for pair in ((0, 0), (0, s - 1))]
     x = ops.pad(ops.reshape(x, (*lead, *pairs)), ((0, 0), (0, 0), *gaps))
     x = ops.reshape(x, (*lead, *(n * s for n, s in zip(size, stride, strict=True))))
-    return x[(..., *(slice(0, (n - 1) * s + 1) for n, s in zip(size, stride, strict=True)))]
+    kept = tuple(slice(0, (n - 1) * s + 1) for n, s in zip(size, stride, strict=True))
+    return ops.getitem(x, (slice(None), slice(None), *kept))
 
 
 def _per_channel(bias: Tensor, rank: int) -> Tensor:

@@ -87,7 +87,7 @@ def max_pool_with_indices(
     first = ops.argmax(score, axis=-1, keepdims=True)
     values = ops.take_along_axis(cells, first, axis=-1)
     indices = ops.take_along_axis(ops.asarray(places, like=x, dtype="int64"), first, axis=-1)
-    return values[..., 0], indices[..., 0]
+    return ops.squeeze(values, axis=-1), ops.squeeze(indices, axis=-1)
 
 
 @unary
@@ -170,10 +170,12 @@ def adaptive_avg_pool(x: Tensor, output_size: Ints) -> Tensor:
     for axis, (n, out) in enumerate(zip(spatial(x), output_size, strict=True), start=2):
         lead = (slice(None),) * axis
         parts = [
-            ops.mean(x[(*lead, slice(i * n // out, -(-(i + 1) * n // out)))], axis=axis, keepdims=True)
+            ops.mean(
+                ops.getitem(x, (*lead, slice(i * n // out, -(-(i + 1) * n // out)))), axis=axis, keepdims=True
+            )
             for i in range(out)
         ]
-        x = ops.concat(parts, axis=axis) if parts else x[(*lead, slice(0, 0))]
+        x = ops.concat(parts, axis=axis) if parts else ops.getitem(x, (*lead, slice(0, 0)))
     return x
 
 

@@ -9,6 +9,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+from ... import ops
 from ...backend import Tensor
 from ...errors import ArgumentError, ShapeError
 
@@ -63,7 +64,12 @@ def batched(name: str, x: Tensor, rank: int, after: str = "C, *spatial") -> tupl
     if axes == rank:
         return x, True
     if axes == rank - 1:
-        return x[None], False
+        return ops.expand_dims(x, axis=0), False
     raise ShapeError(
         f"{name} expected input (N, {after}) of {rank} axes or ({after}) of {rank - 1}, got {tuple(x.shape)}"
     )
+
+
+def first(y: Tensor) -> Tensor:
+    """The one sample of a batch that ``batched`` made."""
+    return ops.getitem(y, 0)

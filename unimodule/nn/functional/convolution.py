@@ -7,7 +7,7 @@ from ...backend import Tensor
 from ...errors import ArgumentError
 from ...ops._dispatch import gather
 from ...ops.convolution import check_conv, check_conv_transpose
-from ._arguments import Ints, Size, batched, integer, integers
+from ._arguments import Ints, Size, batched, first, integer, integers
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -210,7 +210,7 @@ def _conv(
     pads = conv_padding(name, padding, tuple(weight.shape)[2:] or (1,) * rank, steps, spread)
     check_conv(x, weight, bias, steps, pads, spread, groups, name=name)
     y = ops.conv(x, weight, bias, steps, pads, spread, groups)
-    return y if has_batch else y[0]
+    return y if has_batch else first(y)
 
 
 def _transpose(
@@ -234,4 +234,4 @@ def _transpose(
     x, has_batch = batched(name, input, rank + 2)
     check_conv_transpose(x, weight, bias, steps, cut, extra, spread, groups, name=name)
     y = ops.conv_transpose(x, weight, bias, steps, cut, extra, spread, groups)
-    return y if has_batch else y[0]
+    return y if has_batch else first(y)

@@ -87,7 +87,7 @@ def lookup(
     if scale_grad_by_freq:
         y = _scale_gradient(y, indices)
     if padding_idx is not None:
-        y = ops.where(ops.equal(indices, padding_idx)[..., None], ops.stop_gradient(y), y)
+        y = ops.where(ops.expand_dims(ops.equal(indices, padding_idx), axis=-1), ops.stop_gradient(y), y)
     return y
 
 

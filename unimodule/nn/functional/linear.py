@@ -43,7 +43,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     row = ops.reshape(weight, (1, weight.shape[0]))
     check_linear(input, row)
-    return ops.linear(input, row, None if bias is None else ops.reshape(bias, (1,)))[..., 0]
+    y = ops.linear(input, row, None if bias is None else ops.reshape(bias, (1,)))
+    return ops.squeeze(y, axis=-1)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -80,5 +81,5 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     outputs, in1, in2 = sizes
     rows = ops.reshape(ops.permute_dims(weight, (0, 2, 1)), (outputs * in2, in1))
     half = ops.reshape(ops.linear(input1, rows, None), (*left[:-1], outputs, in2))
-    y = ops.matmul(half, input2[..., None])[..., 0]
+    y = ops.squeeze(ops.matmul(half, ops.expand_dims(input2, axis=-1)), axis=-1)
     return y if bias is None else y + bias

@@ -98,7 +98,8 @@ def _crop(x: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
     if all(n >= 0 for pair in pairs for n in pair):
         return x
     shape = tuple(x.shape)
-    return x[tuple(slice(max(-a, 0), n + min(b, 0)) for n, (a, b) in zip(shape, pairs, strict=True))]
+    kept = tuple(slice(max(-a, 0), n + min(b, 0)) for n, (a, b) in zip(shape, pairs, strict=True))
+    return ops.getitem(x, kept)
 
 
 def _extend(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
@@ -106,17 +107,25 @@ def _extend(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     n, lead = x.shape[axis], (slice(None),) * axis
 
     def part(start: int, stop: int) -> Tensor:
-        return x[(*lead, slice(start, stop))]
+        return ops.getitem(x, (*lead, slice(start, stop)))
 
-    if mode == "circular":
-        left, right = part(n - before, n), part(0, after)
-    elif mode == "reflect":
-        left, right = part(1, 1 + max(before, 0)), part(n - 1 - max(after, 0), n - 1)
-        left, right = ops.flip(left, axis=axis), ops.flip(right, axis=axis)
-    else:
+    def edge(at: int, count: int) -> Tensor:
         sizes = tuple(x.shape)
-        left = ops.broadcast_to(part(0, 1), (*sizes[:axis], max(before, 0), *sizes[axis + 1 :]))
-        right = ops.broadcast_to(part(n - 1, n), (*sizes[:axis], max(after, 0), *sizes[axis + 1 :]))
-    middle = part(max(-before, 0), n + min(after, 0))
-    parts = [*([left] if before > 0 else []), middle, *([right] if after > 0 else [])]
+        return ops.broadcast_to(part(at, at + 1), (*sizes[:axis], count, *sizes[axis + 1 :]))
+
+    parts = [part(max(-before, 0), n + min(after, 0))]
+    if before > 0:
+        if mode == "circular":
+            parts.insert(0, part(n - before, n))
+        elif mode == "reflect":
+            parts.insert(0, ops.flip(part(1, 1 + before), axis=axis))
+        else:
+            parts.insert(0, edge(0, before))
+    if after > 0:
+        if mode == "circular":
+            parts.append(part(0, after))
+        elif mode == "reflect":
+            parts.append(ops.flip(part(n - 1 - after, n - 1), axis=axis))
+        else:
+            parts.append(edge(n - 1, after))
     return parts[0] if len(parts) == 1 else ops.concat(parts, axis=axis)

@@ -10,7 +10,7 @@ from ...backend import Tensor
 from ...errors import ArgumentError
 from ...ops._dispatch import expect_tensor
 from ...ops.pooling import check_adaptive_avg_pool, check_avg_pool, check_max_pool
-from ._arguments import Ints, Size, batched, integer, integers
+from ._arguments import Ints, Size, batched, first, integer, integers
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -280,9 +280,9 @@ def _max_pool(
     check_max_pool(x, kernel, step, pads, spread, bool(ceil_mode))
     if not return_indices:
         y = ops.max_pool(x, kernel, step, pads, spread, bool(ceil_mode))
-        return y if has_batch else y[0]
+        return y if has_batch else first(y)
     y, where = ops.max_pool_with_indices(x, kernel, step, pads, spread, bool(ceil_mode))
-    return (y, where) if has_batch else (y[0], where[0])
+    return (y, where) if has_batch else (first(y), first(where))
 
 
 def _avg_pool(
@@ -302,7 +302,7 @@ def _avg_pool(
     x, has_batch = batched(name, input, rank + 2)
     check_avg_pool(x, kernel, step, pads, *options)
     y = ops.avg_pool(x, kernel, step, pads, *options)
-    return y if has_batch else y[0]
+    return y if has_batch else first(y)
 
 
 def _adaptive(name: str, rank: int, input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
@@ -312,4 +312,4 @@ def _adaptive(name: str, rank: int, input: Tensor, output_size: int | Sequence[i
     out = tuple(n if o is None else o for n, o in zip(tuple(x.shape)[2:], wanted, strict=True))
     check_adaptive_avg_pool(x, out)
     y = ops.adaptive_avg_pool(x, out)
-    return y if has_batch else y[0]
+    return y if has_batch else first(y)
