@@ -513,7 +513,7 @@ class Module:
         """A call whose inputs are not all of known types: bind, convert, infer shapes; then run ``forward``."""
         if "_variables" not in self.__dict__:
             raise _not_initialised(self)
-        if id(self) in originals.get():
+        if self._watchers and id(self) in originals.get():
             raise ModuleError(
                 f"{type(self).__name__} itself was called where a copy of it holds the values in question, as in a closure "
                 "or a lambda kept as an attribute; call the net that the function gets as its argument, or in a module "
