@@ -14,6 +14,7 @@ from unimodule.backend import REQUIRED, Backend, Tensor
 
 from . import INFO, elementwise, indexing, reductions, shaping, tape
 
+_TENSORS = (np.ndarray, np.generic, ArrayBox)  # no union of types: another framework's compiler may read this
 _SIGNIFICANT_BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
 
@@ -38,7 +39,7 @@ class NumpyBackend(Backend):
         return np.__version__
 
     def is_tensor(self, x: object) -> bool:
-        return isinstance(x, np.ndarray | np.generic | ArrayBox)
+        return isinstance(x, _TENSORS)
 
     def outlives_trace(self, x: Tensor) -> bool:
         return not isinstance(x, ArrayBox)

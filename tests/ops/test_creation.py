@@ -98,6 +98,13 @@ def test_asarray_of_a_tensor(backend, adapter):
     assert ops.shape(rows) == (2, 3) and registry.backend_of(rows) == backend
 
 
+def test_asarray_does_not_round_on_the_way(backend, has_float64):
+    if not has_float64:
+        pytest.skip("float64 is off in this process")
+    for number in (0.1, [0.1], [[0.1]]):
+        assert ops.item(ops.asarray(number, dtype="float64", backend=backend)) == 0.1
+
+
 def test_copies_keep_the_gradient(adapter):
     x = adapter.from_numpy(np.arange(3.0), "float32", "cpu")
     _, _, (gradient,) = adapter.value_and_grad(

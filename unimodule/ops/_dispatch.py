@@ -47,6 +47,7 @@ CHECKS: dict[str, Callable[..., None]] = {}
 """Op name -> a function that raises our error if the arguments of a call that failed were at fault."""
 
 SCALARS = (bool, int, float)
+ARRAYS = (np.ndarray, np.generic)  # a tuple: PyTorch's compiler knows no union of types
 
 
 def is_scalar(x: Any) -> bool:
@@ -265,9 +266,9 @@ def _resolve_binary(
         return impl(x1, x2)
 
     if backend.info.name != NUMPY:  # arrays beside a framework's tensor are data
-        if isinstance(x1, np.ndarray | np.generic):
+        if isinstance(x1, ARRAYS):
             return lambda x1, x2: both(adopt(backend, x1, x2), x2)
-        if isinstance(x2, np.ndarray | np.generic):
+        if isinstance(x2, ARRAYS):
             return lambda x1, x2: both(x1, adopt(backend, x2, x1))
     if is_scalar(x1):
         return scalar_first
@@ -292,7 +293,9 @@ def paired(fn: F) -> F:
         except Exception as error:
             reraise(name, error, (x1, x2, *args), kwargs)
 
-    def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:  # the same, for a call this common
+    def affine(
+        x: Tensor, weight: Tensor, bias: Tensor | None = None
+    ) -> Any:  # the same, for a call this common
         try:
             impl = table[type(x), type(weight)]
         except KeyError:
@@ -310,9 +313,9 @@ def resolve_pair(name: str, x1: Any, x2: Any) -> Callable[..., Any]:
     backend = one_backend(name, [x1, x2])
     impl = kernel(backend, name)
     if backend.info.name != NUMPY:
-        if isinstance(x1, np.ndarray | np.generic):
+        if isinstance(x1, ARRAYS):
             return lambda x1, x2, *args, **kwargs: impl(adopt(backend, x1, x2), x2, *args, **kwargs)
-        if isinstance(x2, np.ndarray | np.generic):
+        if isinstance(x2, ARRAYS):
             return lambda x1, x2, *args, **kwargs: impl(x1, adopt(backend, x2, x1), *args, **kwargs)
     return impl
 
@@ -328,7 +331,7 @@ def gather(name: str, *values: Any, same_dtype: Iterable[int] | None = None) -> 
     anchor = next(v for v in values if find_backend(v) is backend)
     out = list(values)
     for i, value in enumerate(values):
-        if backend.info.name != NUMPY and isinstance(value, np.ndarray | np.generic):
+        if backend.info.name != NUMPY and isinstance(value, ARRAYS):
             out[i] = adopt(backend, value, anchor)
     positions = range(len(out)) if same_dtype is None else list(same_dtype)
     tensors = [i for i in positions if out[i] is not None and not is_scalar(out[i])]

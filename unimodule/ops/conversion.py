@@ -11,7 +11,7 @@ from ..backend import Backend, Tensor
 from ..errors import ShapeError, running_modules
 from ..registry import find_backend, get_backend, parse_device
 from ._arguments import shape_of
-from ._dispatch import creation_backend, expect_tensor, kernel, required, unary
+from ._dispatch import ARRAYS, creation_backend, expect_tensor, is_scalar, kernel, required, unary
 
 
 # ---------------------------------------------------------------------- where a new tensor is made
@@ -38,7 +38,7 @@ def _is_nested_tensors(obj: Any) -> bool:
     """Whether a list or tuple has tensors of a framework in it (NumPy reads its own)."""
     if isinstance(obj, list | tuple):
         return any(_is_nested_tensors(item) for item in obj)
-    return not isinstance(obj, np.ndarray | np.generic) and find_backend(obj) is not None
+    return not isinstance(obj, ARRAYS) and find_backend(obj) is not None
 
 
 def asarray(
@@ -75,13 +75,15 @@ def asarray(
         rows = [asarray(o, dtype=dtype, device=device, like=like, backend=backend) for o in obj]
         return stack(rows)
     own = find_backend(obj)
-    if own is not None and not isinstance(obj, np.ndarray | np.generic) and backend is None and like is None:
+    if own is not None and not isinstance(obj, ARRAYS) and backend is None and like is None:
         found, target = own, own.device(obj) if device is None else parse_device(own, device)
     else:
         found, target = place(backend, device, like)
     if own is found and own is not None:
         return _adjusted(own, obj, dtype, target, copy)
-    host = own.to_numpy(obj) if own is not None else _host(obj)
+    if dtype is None and is_scalar(obj):
+        dtype = type(obj)
+    host = own.to_numpy(obj) if own is not None else _host(obj) if dtype is None else np.asarray(obj)
     return found.from_numpy(host, dtypes.canonical(host.dtype if dtype is None else dtype), target)
 
 
@@ -109,7 +111,7 @@ def _host(obj: Any) -> np.ndarray[Any, Any]:
 def _has_array(obj: Any) -> bool:
     if isinstance(obj, list | tuple):
         return any(_has_array(item) for item in obj)
-    return isinstance(obj, np.ndarray | np.generic)
+    return isinstance(obj, ARRAYS)
 
 
 # ---------------------------------------------------------------------- out of and between backends

@@ -139,5 +139,5 @@ def _arranged(x: Tensor, term: str, sizes: dict[str, int], *groups: list[str]) -
     x = ops.permute_dims(x, tuple(term.index(c) for c in order))
     x = ops.broadcast_to(x, tuple(sizes[c] for c in order))  # only axes of "..." may still have size 1
     return ops.reshape(
-        x, (*(sizes[c] for c in groups[0]), *(math.prod(sizes[c] for c in group) for group in groups[1:]))
+        x, (*(sizes[c] for c in groups[0]), *(math.prod([sizes[c] for c in group]) for group in groups[1:]))
     )

@@ -156,7 +156,7 @@ def getitem(x: Tensor, key: Any, /) -> Tensor:
     """
     backend = expect_tensor("getitem", x)
     entries = _expand(backend, x, key if isinstance(key, tuple) else (key,))
-    if not any(hasattr(e, "shape") for e in entries):
+    if not any(_is_tensor(e) for e in entries):
         return _basic(x, entries)
     return _advanced(backend, x, entries)
 
@@ -190,6 +190,14 @@ def _expand(backend: Backend, x: Tensor, key: tuple[Any, ...]) -> list[Any]:
     return entries
 
 
+_LISTS = (bool, np.bool_, list)
+
+
+def _is_tensor(entry: Any) -> bool:
+    """Whether an entry of an expanded key is an index tensor."""
+    return not (entry is None or isinstance(entry, int | slice))
+
+
 class _Mask:
     """A boolean key on the host."""
 
@@ -202,15 +210,17 @@ def _axes_of(entry: Any) -> int:
 
 
 def _as_index(backend: Backend, x: Tensor, entry: Any) -> Any:
-    if entry is None or entry is ... or isinstance(entry, slice):
+    if entry is None or entry is ... or isinstance(entry, slice) or type(entry) is int:
         return entry
-    if not isinstance(entry, bool | np.bool_) and not isinstance(entry, list) and not hasattr(entry, "shape"):
+    if not isinstance(entry, _LISTS) and not hasattr(entry, "shape"):
         try:
             return operator.index(entry)
         except TypeError:
             raise DtypeError(f"ops.getitem cannot take {entry!r} as an index") from None
-    if isinstance(entry, list | bool | np.bool_):
-        entry = np.asarray(entry, None if entry else np.int64)
+    if isinstance(entry, list) and all(type(e) is int for e in entry):
+        return ops.asarray(entry, dtype=dtypes.DEFAULT_INT, like=x)
+    if isinstance(entry, _LISTS):
+        entry = np.asarray(entry)
     _, (_, entry) = gather("getitem", x, entry, same_dtype=())
     kind = backend.dtype(entry)
     if kind == "bool":
@@ -245,7 +255,7 @@ def _basic(x: Tensor, entries: list[Any]) -> Tensor:
 
 def _advanced(backend: Backend, x: Tensor, entries: list[Any]) -> Tensor:
     """Index tensors: their axes go to the front and are made one, of which ``take`` picks flat indices."""
-    chosen = [i for i, e in enumerate(entries) if isinstance(e, int) or hasattr(e, "shape")]
+    chosen = [i for i, e in enumerate(entries) if isinstance(e, int) or _is_tensor(e)]
     together = chosen == list(range(chosen[0], chosen[-1] + 1))
     rest = [slice(None) if i in chosen else e for i, e in enumerate(entries)]
     x = _basic(x, rest)  # entries and axes of x now correspond one to one
@@ -255,7 +265,7 @@ def _advanced(backend: Backend, x: Tensor, entries: list[Any]) -> Tensor:
         flat = ops.add(ops.multiply(flat, shape[i]), _forward(backend, x, entries[i], shape[i]))
     others = [i for i in range(len(shape)) if i not in chosen]
     x = ops.permute_dims(x, tuple(chosen + others))
-    x = ops.reshape(x, (math.prod(shape[i] for i in chosen), *(shape[i] for i in others)))
+    x = ops.reshape(x, (math.prod([shape[i] for i in chosen]), *(shape[i] for i in others)))
     out = ops.take(x, flat, axis=0)
     if not together or chosen[0] == 0:
         return out

@@ -123,7 +123,9 @@ def tensordot(x1: Tensor, x2: Tensor, /, *, axes: Any = 2) -> Tensor:
         raise ShapeError(f"ops.tensordot got sizes that differ: axes {left} of {a} and {right} of {b}")
     rows = [i for i in range(len(a)) if i not in left]
     columns = [j for j in range(len(b)) if j not in right]
-    inner = math.prod(a[i] for i in left)
-    first = ops.reshape(ops.permute_dims(x1, (*rows, *left)), (math.prod(a[i] for i in rows), inner))
-    second = ops.reshape(ops.permute_dims(x2, (*right, *columns)), (inner, math.prod(b[j] for j in columns)))
+    inner = math.prod([a[i] for i in left])
+    first = ops.reshape(ops.permute_dims(x1, (*rows, *left)), (math.prod([a[i] for i in rows]), inner))
+    second = ops.reshape(
+        ops.permute_dims(x2, (*right, *columns)), (inner, math.prod([b[j] for j in columns]))
+    )
     return ops.reshape(ops.matmul(first, second), (*(a[i] for i in rows), *(b[j] for j in columns)))

@@ -14,6 +14,7 @@ import numpy as np
 from .. import ops
 from ..backend import Tensor
 from ..errors import ArgumentError, DtypeError, ShapeError
+from ..registry import find_backend
 from ._arguments import Shape, as_shape, broadcast_shapes, many_axes, one_axis, shape_of
 from ._dispatch import expect_tensor, gather, required, unary
 
@@ -68,7 +69,7 @@ def reshape(x: Tensor, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     """
     expect_tensor("reshape", x)
     old, new = shape_of(x), as_shape("reshape", shape)
-    count, known = math.prod(old), math.prod(n for n in new if n != -1)
+    count, known = math.prod(old), math.prod([n for n in new if n != -1])
     if -1 in new and new.count(-1) == 1 and known > 0 and count % known == 0:
         new = tuple(count // known if n == -1 else n for n in new)
     elif count != known or min(new, default=0) < 0:
@@ -248,29 +249,35 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
         >>> repeat(np.asarray([1, 2]), 2)
         array([1, 1, 2, 2])
     """
-    backend = expect_tensor("repeat", x)
+    expect_tensor("repeat", x)
     if axis is None:
         x, axis = reshape(x, (math.prod(shape_of(x)),)), 0
     shape = shape_of(x)
     i = one_axis("repeat", axis, len(shape))
-    if hasattr(repeats, "shape") and not isinstance(repeats, np.ndarray | np.generic):
-        repeats = expect_tensor("repeat", repeats).to_numpy(repeats)
-    counts = np.asarray(repeats)
-    if counts.dtype.kind not in "iu":
-        raise DtypeError(f"ops.repeat expected integer repeats, got {repeats!r}")
-    if counts.size and counts.min() < 0:
-        raise ArgumentError(f"ops.repeat got a negative number of repeats: {repeats!r}")
-    if counts.size == 1:
-        n = int(counts.reshape(()))
-        rows = expand_dims(x, axis=i + 1)
-        rows = broadcast_to(rows, (*shape[: i + 1], n, *shape[i + 1 :]))
-        return reshape(rows, (*shape[:i], shape[i] * n, *shape[i + 1 :]))
-    if counts.shape != (shape[i],):
+    counts = _counts(repeats)
+    if len(counts) == 1:
+        rows = broadcast_to(expand_dims(x, axis=i + 1), (*shape[: i + 1], counts[0], *shape[i + 1 :]))
+        return reshape(rows, (*shape[:i], shape[i] * counts[0], *shape[i + 1 :]))
+    if len(counts) != shape[i]:
         raise ShapeError(
-            f"ops.repeat expected {shape[i]} repeats for axis {axis} of {shape}, got {counts.shape}"
+            f"ops.repeat expected {shape[i]} repeats for axis {axis} of {shape}, got {len(counts)}"
         )
-    places = backend.from_numpy(np.repeat(np.arange(shape[i]), counts), "int64", backend.device(x))
-    return ops.take(x, places, axis=i)
+    places = [k for k, n in enumerate(counts) for _ in range(n)]
+    return ops.take(x, ops.asarray(np.asarray(places, np.int64), like=x), axis=i)
+
+
+def _counts(repeats: Any) -> Shape:
+    """How often to repeat, as Python integers: one, or one for each element."""
+    if not isinstance(repeats, int):
+        if (backend := find_backend(repeats)) is not None:
+            repeats = backend.to_numpy(repeats).tolist()
+        repeats = tuple(repeats) if isinstance(repeats, list | tuple) else (repeats,)
+    counts = repeats if isinstance(repeats, tuple) else (repeats,)
+    if not all(isinstance(n, int | np.integer) for n in counts):
+        raise DtypeError(f"ops.repeat expected integer repeats, got {repeats!r}")
+    if min(counts, default=0) < 0:
+        raise ArgumentError(f"ops.repeat got a negative number of repeats: {repeats!r}")
+    return tuple(int(n) for n in counts)
 
 
 def tile(x: Tensor, repetitions: Any, /) -> Tensor:

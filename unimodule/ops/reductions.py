@@ -74,7 +74,7 @@ def _reduced(name: str, x: Tensor, axis: Axis | list[int]) -> tuple[Axis, int]:
         return None, math.prod(shape)
     if isinstance(axis, tuple | list):
         axes = many_axes(name, axis, len(shape))
-        return axes, math.prod(shape[a] for a in axes)
+        return axes, math.prod([shape[a] for a in axes])
     i = one_axis(name, axis, len(shape))
     return i, shape[i]
 
@@ -214,8 +214,9 @@ def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
 def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """Standard deviation over axes, sqrt(var). The gradient where it is 0 is 0, as in PyTorch."""
     variance = ops.var(x, axis=axis, correction=correction, keepdims=keepdims)
-    zero = ops.equal(variance, 0.0)
-    return ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, variance)))
+    # 1 where the variance is 0: the root's slope, infinite there, is taken at 1 instead and then multiplied by 0.
+    none = ops.astype(ops.equal(variance, 0.0), dtypes.canonical(variance.dtype))
+    return ops.multiply(ops.sqrt(ops.add(variance, none)), ops.subtract(1.0, none))
 
 
 # ---------------------------------------------------------------------- truth
