@@ -15,36 +15,47 @@ RNG = np.random.default_rng(0)
 SIZES = {1: (9,), 2: (7, 9), 3: (5, 6, 7)}
 
 CONV = [
-    (1, dict(kernel_size=3)),
-    (1, dict(kernel_size=4, stride=3, padding=2, dilation=2, groups=2, bias=False)),
-    (1, dict(kernel_size=3, padding="same", dilation=3)),
-    (1, dict(kernel_size=3, padding=2, padding_mode="reflect")),
-    (1, dict(kernel_size=2, padding="same", padding_mode="circular")),
-    (2, dict(kernel_size=1)),
-    (2, dict(kernel_size=(2, 3), stride=(2, 1), padding=(1, 2), dilation=(3, 1))),
-    (2, dict(kernel_size=(3, 2), stride=(1, 3), padding=(0, 1), dilation=(1, 2), groups=2)),
-    (2, dict(kernel_size=(3, 1), groups=4, bias=False)),
-    (2, dict(kernel_size=(4, 3), padding="same", dilation=(1, 2))),
-    (2, dict(kernel_size=(2, 3), padding="valid", stride=2)),
-    (2, dict(kernel_size=(2, 3), padding=(1, 2), padding_mode="reflect", stride=(2, 1))),
-    (2, dict(kernel_size=(2, 3), padding=(3, 1), padding_mode="replicate")),
-    (2, dict(kernel_size=(4, 3), padding="same", padding_mode="circular", groups=2)),
-    (3, dict(kernel_size=(1, 2, 3), stride=(1, 2, 3), padding=(0, 1, 2), dilation=(1, 2, 1))),
-    (3, dict(kernel_size=(2, 2, 1), groups=2, padding=(1, 0, 2), bias=False)),
-    (3, dict(kernel_size=(2, 3, 4), padding="same")),
-    (3, dict(kernel_size=(2, 1, 2), padding=(2, 1, 0), padding_mode="replicate")),
+    (1, {"kernel_size": 3}),
+    (1, {"kernel_size": 4, "stride": 3, "padding": 2, "dilation": 2, "groups": 2, "bias": False}),
+    (1, {"kernel_size": 3, "padding": "same", "dilation": 3}),
+    (1, {"kernel_size": 3, "padding": 2, "padding_mode": "reflect"}),
+    (1, {"kernel_size": 2, "padding": "same", "padding_mode": "circular"}),
+    (2, {"kernel_size": 1}),
+    (2, {"kernel_size": (2, 3), "stride": (2, 1), "padding": (1, 2), "dilation": (3, 1)}),
+    (2, {"kernel_size": (3, 2), "stride": (1, 3), "padding": (0, 1), "dilation": (1, 2), "groups": 2}),
+    (2, {"kernel_size": (3, 1), "groups": 4, "bias": False}),
+    (2, {"kernel_size": (4, 3), "padding": "same", "dilation": (1, 2)}),
+    (2, {"kernel_size": (2, 3), "padding": "valid", "stride": 2}),
+    (2, {"kernel_size": (2, 3), "padding": (1, 2), "padding_mode": "reflect", "stride": (2, 1)}),
+    (2, {"kernel_size": (2, 3), "padding": (3, 1), "padding_mode": "replicate"}),
+    (2, {"kernel_size": (4, 3), "padding": "same", "padding_mode": "circular", "groups": 2}),
+    (3, {"kernel_size": (1, 2, 3), "stride": (1, 2, 3), "padding": (0, 1, 2), "dilation": (1, 2, 1)}),
+    (3, {"kernel_size": (2, 2, 1), "groups": 2, "padding": (1, 0, 2), "bias": False}),
+    (3, {"kernel_size": (2, 3, 4), "padding": "same"}),
+    (3, {"kernel_size": (2, 1, 2), "padding": (2, 1, 0), "padding_mode": "replicate"}),
 ]
 
 TRANSPOSE = [
-    (1, dict(kernel_size=3)),
-    (1, dict(kernel_size=4, stride=3, padding=2, output_padding=1, dilation=2, groups=2, bias=False)),
-    (1, dict(kernel_size=2, stride=1, dilation=3, output_padding=2)),
-    (2, dict(kernel_size=(2, 3), stride=(2, 1), padding=(1, 2), dilation=(3, 1))),
-    (2, dict(kernel_size=(3, 2), stride=(2, 3), padding=(0, 1), output_padding=(1, 2), groups=2)),
-    (2, dict(kernel_size=(1, 2), stride=(3, 2), groups=4, bias=False)),
-    (2, dict(kernel_size=(3, 3), padding=(3, 2), dilation=(2, 1), output_padding=(1, 0))),
-    (3, dict(kernel_size=(1, 2, 3), stride=(1, 2, 3), padding=(0, 1, 2), output_padding=(0, 1, 2))),
-    (3, dict(kernel_size=(2, 3, 2), dilation=(2, 1, 1), groups=2)),
+    (1, {"kernel_size": 3}),
+    (
+        1,
+        {
+            "kernel_size": 4,
+            "stride": 3,
+            "padding": 2,
+            "output_padding": 1,
+            "dilation": 2,
+            "groups": 2,
+            "bias": False,
+        },
+    ),
+    (1, {"kernel_size": 2, "stride": 1, "dilation": 3, "output_padding": 2}),
+    (2, {"kernel_size": (2, 3), "stride": (2, 1), "padding": (1, 2), "dilation": (3, 1)}),
+    (2, {"kernel_size": (3, 2), "stride": (2, 3), "padding": (0, 1), "output_padding": (1, 2), "groups": 2}),
+    (2, {"kernel_size": (1, 2), "stride": (3, 2), "groups": 4, "bias": False}),
+    (2, {"kernel_size": (3, 3), "padding": (3, 2), "dilation": (2, 1), "output_padding": (1, 0)}),
+    (3, {"kernel_size": (1, 2, 3), "stride": (1, 2, 3), "padding": (0, 1, 2), "output_padding": (0, 1, 2)}),
+    (3, {"kernel_size": (2, 3, 2), "dilation": (2, 1, 1), "groups": 2}),
 ]
 
 
@@ -75,7 +86,7 @@ def test_without_batch_axis(backend, kind, rank):
 
 
 def test_reflection_without_batch_axis(backend):
-    pad = dict(padding=(2, 1), padding_mode="reflect")
+    pad = {"padding": (2, 1), "padding_mode": "reflect"}
     assert_same_as_torch(backend, *pair("Conv", 2, 3, 2, 3, **pad), RNG.normal(size=(3, 5, 4)), modes=(True,))
 
 
@@ -98,12 +109,12 @@ def test_empty_batch(backend):
 
 
 LAZY = [
-    ("Conv", 1, dict(kernel_size=3, groups=2)),
-    ("Conv", 2, dict(kernel_size=(2, 3), bias=False)),
-    ("Conv", 3, dict(kernel_size=2, padding="same")),
-    ("ConvTranspose", 1, dict(kernel_size=3, stride=2)),
-    ("ConvTranspose", 2, dict(kernel_size=(2, 3), groups=2)),
-    ("ConvTranspose", 3, dict(kernel_size=2, bias=False)),
+    ("Conv", 1, {"kernel_size": 3, "groups": 2}),
+    ("Conv", 2, {"kernel_size": (2, 3), "bias": False}),
+    ("Conv", 3, {"kernel_size": 2, "padding": "same"}),
+    ("ConvTranspose", 1, {"kernel_size": 3, "stride": 2}),
+    ("ConvTranspose", 2, {"kernel_size": (2, 3), "groups": 2}),
+    ("ConvTranspose", 3, {"kernel_size": 2, "bias": False}),
 ]
 
 
@@ -117,14 +128,16 @@ def test_lazy(backend, kind, rank, options):
     np.testing.assert_array_equal(um.to_numpy(lazy(x)), um.to_numpy(regular(x)))
     assert repr(lazy) == repr(regular) and type(lazy) is type(regular)
     theirs = getattr(torch.nn, f"{kind}{rank}d")(4, 8, **options)
-    assert {n: p.shape for n, p in lazy.named_parameters()} == {n: tuple(p.shape) for n, p in theirs.named_parameters()}
+    assert {n: p.shape for n, p in lazy.named_parameters()} == {
+        n: tuple(p.shape) for n, p in theirs.named_parameters()
+    }
 
 
 @pytest.mark.parametrize(("kind", "rank"), [("Conv", 2), ("ConvTranspose", 1)])
 def test_initial_values_have_pytorchs_distribution(kind, rank):
     ours, theirs = pair(kind, rank, 6, 64, 3, groups=2)
     ours.initialize(seed=0).to("numpy")
-    for name, parameter in theirs.named_parameters():
+    for name, _ in theirs.named_parameters():
         values = ours.parameter(name).numpy()
         fan_in = theirs.weight[0].numel()
         bound = 1 / np.sqrt(fan_in)
@@ -135,7 +148,9 @@ def test_initial_values_have_pytorchs_distribution(kind, rank):
 
 # ---------------------------------------------------------------------- refusals
 @pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
-@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 1, 8, 8), (3, 8, 8), (8, 8), (2, 4, 8, 8, 8), (2, 8, 8, 8)])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 8, 8), (2, 1, 8, 8), (3, 8, 8), (8, 8), (2, 4, 8, 8, 8), (2, 8, 8, 8)]
+)
 def test_refuses_wrong_inputs(backend, kind, shape):
     net = nn.Sequential(nn.Identity(), getattr(nn, f"{kind}2d")(4, 6, 3, groups=2)).to(backend)
     with pytest.raises(ShapeError) as error:
@@ -167,20 +182,20 @@ def test_lazy_refuses(backend):
 
 
 BAD = [
-    dict(groups=0),
-    dict(groups=3),
-    dict(groups=1.5),
-    dict(stride=0),
-    dict(stride=(1, 2, 3)),
-    dict(kernel_size=0),
-    dict(kernel_size=(2, -1)),
-    dict(kernel_size="3"),
-    dict(dilation=0),
-    dict(padding=-1),
-    dict(padding="full"),
-    dict(padding_mode="zero"),
-    dict(in_channels=0),
-    dict(out_channels=-4),
+    {"groups": 0},
+    {"groups": 3},
+    {"groups": 1.5},
+    {"stride": 0},
+    {"stride": (1, 2, 3)},
+    {"kernel_size": 0},
+    {"kernel_size": (2, -1)},
+    {"kernel_size": "3"},
+    {"dilation": 0},
+    {"padding": -1},
+    {"padding": "full"},
+    {"padding_mode": "zero"},
+    {"in_channels": 0},
+    {"out_channels": -4},
 ]
 
 
@@ -194,6 +209,11 @@ def test_refuses_bad_arguments(kind, options):
 def test_refuses_arguments_that_do_not_go_together():
     with pytest.raises(ArgumentError, match="stride 1"):
         nn.Conv2d(3, 4, 3, stride=2, padding="same")
-    for options in [dict(padding_mode="reflect"), dict(padding="same"), dict(output_padding=1), dict(output_padding=-1)]:
+    for options in [
+        {"padding_mode": "reflect"},
+        {"padding": "same"},
+        {"output_padding": 1},
+        {"output_padding": -1},
+    ]:
         with pytest.raises(ArgumentError):
             nn.ConvTranspose2d(3, 4, 3, **options)

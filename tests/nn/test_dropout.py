@@ -36,16 +36,20 @@ def test_each_call_draws_anew_and_a_seed_repeats(backend):
 def test_gradient_has_the_mask(backend):
     net = nn.Dropout(0.5).to(backend)
     x = np.full(1000, 3.0, "float32")
-    (_, y), slope = um.value_and_grad(
-        lambda x, net: (um.ops.sum(y := net(x)), y), has_aux=True
-    )(x, net)
+    (_, y), slope = um.value_and_grad(lambda x, net: (um.ops.sum(y := net(x)), y), has_aux=True)(x, net)
     np.testing.assert_allclose(um.to_numpy(slope) * 3.0, um.to_numpy(y), rtol=1e-6)
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Dropout1d(0.5), nn.Dropout2d(0.5), nn.Dropout3d(0.5)])
 def test_identity_in_evaluation(backend, layer):
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 6)).astype("float32")
-    x = x[..., 0, 0] if isinstance(layer, nn.Dropout1d) else x[..., 0] if isinstance(layer, nn.Dropout2d) else x
+    x = (
+        x[..., 0, 0]
+        if isinstance(layer, nn.Dropout1d)
+        else x[..., 0]
+        if isinstance(layer, nn.Dropout2d)
+        else x
+    )
     np.testing.assert_array_equal(um.to_numpy(layer.clone().to(backend).eval()(x)), x)
 
 

@@ -24,7 +24,12 @@ def test_embedding(backend, shape):
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 @pytest.mark.parametrize(
     "options",
-    [dict(padding_idx=2), dict(padding_idx=-1), dict(scale_grad_by_freq=True), dict(padding_idx=0, scale_grad_by_freq=True)],
+    [
+        {"padding_idx": 2},
+        {"padding_idx": -1},
+        {"scale_grad_by_freq": True},
+        {"padding_idx": 0, "scale_grad_by_freq": True},
+    ],
 )
 def test_options(backend, options, dtype):
     layers = nn.Embedding(7, 3, **options), torch.nn.Embedding(7, 3, **options)
@@ -44,7 +49,9 @@ def test_max_norm_as_pytorchs_but_the_table_stays(backend, norm_type):
     )(layer)
     np.testing.assert_allclose(um.to_numpy(y), theirs.numpy(), rtol=2e-6)
     expected = np.zeros_like(table)
-    np.add.at(expected, INDICES.reshape(-1), weights.reshape(-1, 3))  # the scaling is not part of the gradient
+    np.add.at(
+        expected, INDICES.reshape(-1), weights.reshape(-1, 3)
+    )  # the scaling is not part of the gradient
     np.testing.assert_allclose(um.to_numpy(grads["weight"]), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(layer.parameter("weight").numpy(), table)
 
@@ -70,7 +77,13 @@ def test_from_pretrained(backend):
 
 
 def test_repr():
-    options = dict(padding_idx=1, max_norm=2.0, norm_type=1.0, scale_grad_by_freq=True, sparse=True)
+    options = {
+        "padding_idx": 1,
+        "max_norm": 2.0,
+        "norm_type": 1.0,
+        "scale_grad_by_freq": True,
+        "sparse": True,
+    }
     assert repr(nn.Embedding(7, 3, **options)) == repr(torch.nn.Embedding(7, 3, **options))
 
 
@@ -91,7 +104,7 @@ def test_refuses_other_dtypes(backend, dtype):
 
 
 def test_refuses_bad_arguments():
-    for options in [dict(padding_idx=7), dict(padding_idx=-8), dict(num_embeddings=-1), dict(embedding_dim=2.5)]:
+    for options in [{"padding_idx": 7}, {"padding_idx": -8}, {"num_embeddings": -1}, {"embedding_dim": 2.5}]:
         with pytest.raises(ArgumentError, match="Embedding"):
             nn.Embedding(**{"num_embeddings": 7, "embedding_dim": 3, **options})
     with pytest.raises(ShapeError):

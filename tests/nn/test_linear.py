@@ -34,7 +34,9 @@ def test_lazy_linear_becomes_linear(backend, bias):
 
 
 def test_lazy_linear_takes_a_state_dict(backend):
-    assert_same_as_torch(backend, nn.LazyLinear(4), torch.nn.Linear(5, 4), RNG.normal(size=(3, 5)), same_repr=False)
+    assert_same_as_torch(
+        backend, nn.LazyLinear(4), torch.nn.Linear(5, 4), RNG.normal(size=(3, 5)), same_repr=False
+    )
 
 
 def test_lazy_draws_what_eager_draws(backend):
@@ -51,7 +53,9 @@ def test_lazy_draws_what_eager_draws(backend):
 @pytest.mark.parametrize("lead", [(3,), (2, 3)])
 def test_bilinear(backend, lead, bias):
     a, b = RNG.normal(size=(*lead, 5)), RNG.normal(size=(*lead, 2))
-    assert_same_as_torch(backend, nn.Bilinear(5, 2, 4, bias=bias), torch.nn.Bilinear(5, 2, 4, bias=bias), a, b)
+    assert_same_as_torch(
+        backend, nn.Bilinear(5, 2, 4, bias=bias), torch.nn.Bilinear(5, 2, 4, bias=bias), a, b
+    )
 
 
 def test_identity(backend):
@@ -95,7 +99,13 @@ def test_linear_refuses_bad_sizes(arguments):
 
 def test_flatten_and_unflatten_refuse(backend):
     x = np.ones((2, 3, 4), "float32")
-    for layer in (nn.Flatten(3), nn.Flatten(2, 1), nn.Unflatten(1, (2, 2)), nn.Unflatten(3, (2,)), nn.Unflatten(1, (-1, 2))):
+    for layer in (
+        nn.Flatten(3),
+        nn.Flatten(2, 1),
+        nn.Unflatten(1, (2, 2)),
+        nn.Unflatten(3, (2,)),
+        nn.Unflatten(1, (-1, 2)),
+    ):
         with pytest.raises(ShapeError):
             layer.to(backend)(x)
     for arguments in [("C", (1, 2)), (1, ()), (1, (-1, -1)), (1, 5), (1, (2.5,))]:

@@ -16,20 +16,20 @@ from unimodule.errors import ArgumentError, ShapeError
 
 # Of late, PyTorch's layers may have a weight without a bias, and print which.
 BIAS = "bias" in inspect.signature(torch.nn.GroupNorm).parameters
-NO_BIAS = [dict(bias=False)] if BIAS else []
+NO_BIAS = [{"bias": False}] if BIAS else []
 assert_same_as_torch = functools.partial(same, same_repr=BIAS)
 
 RNG = np.random.default_rng(0)
 SHAPES = {1: (4, 3, 5), 2: (4, 3, 2, 5), 3: (2, 3, 2, 3, 4)}
 
 OPTIONS = [
-    dict(),
-    dict(eps=1e-2, momentum=0.3),
-    dict(momentum=None),
-    dict(affine=False),
-    dict(track_running_stats=False),
-    dict(affine=False, track_running_stats=False),
-    dict(momentum=0.0),
+    {},
+    {"eps": 1e-2, "momentum": 0.3},
+    {"momentum": None},
+    {"affine": False},
+    {"track_running_stats": False},
+    {"affine": False, "track_running_stats": False},
+    {"momentum": 0.0},
     *NO_BIAS,
 ]
 
@@ -53,32 +53,34 @@ def test_batch_norm_of_one_sample_in_evaluation(backend):
     assert_same_as_torch(backend, *pair("BatchNorm1d", 3), RNG.normal(size=(1, 3)), modes=(False,))
 
 
-@pytest.mark.parametrize("options", [*OPTIONS, dict(affine=True, track_running_stats=True)])
+@pytest.mark.parametrize("options", [*OPTIONS, {"affine": True, "track_running_stats": True}])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_instance_norm(backend, rank, options):
     x = RNG.normal(size=SHAPES[rank])
     assert_same_as_torch(backend, *pair(f"InstanceNorm{rank}d", 3, **options), x)
 
 
-@pytest.mark.parametrize("options", [dict(), dict(affine=True, track_running_stats=True)])
+@pytest.mark.parametrize("options", [{}, {"affine": True, "track_running_stats": True}])
 def test_instance_norm_without_batch_axis(backend, options):
     assert_same_as_torch(backend, *pair("InstanceNorm2d", 3, **options), RNG.normal(size=(3, 4, 5)))
 
 
-@pytest.mark.parametrize("options", [dict(), dict(eps=0.1), dict(elementwise_affine=False), dict(bias=False)])
+@pytest.mark.parametrize("options", [{}, {"eps": 0.1}, {"elementwise_affine": False}, {"bias": False}])
 @pytest.mark.parametrize("shape", [5, (5,), (4, 5), (3, 4, 5)])
 def test_layer_norm(backend, shape, options):
     x = RNG.normal(size=(2, 3, 4, 5))
     assert_same_as_torch(backend, *pair("LayerNorm", shape, **options), x, modes=(True,))
 
 
-@pytest.mark.parametrize("options", [dict(), dict(eps=0.1, affine=False), *NO_BIAS])
+@pytest.mark.parametrize("options", [{}, {"eps": 0.1, "affine": False}, *NO_BIAS])
 @pytest.mark.parametrize("groups", [1, 2, 6])
 @pytest.mark.parametrize("shape", [(2, 6), (2, 6, 5), (1, 6, 2, 3), (2, 6, 2, 3, 2)])
 def test_group_norm(backend, shape, groups, options):
     if len(shape) == 2 and groups == 6:
         shape = (*shape, 4)  # one value in a block leaves nothing but rounding
-    assert_same_as_torch(backend, *pair("GroupNorm", groups, 6, **options), RNG.normal(size=shape), modes=(True,))
+    assert_same_as_torch(
+        backend, *pair("GroupNorm", groups, 6, **options), RNG.normal(size=shape), modes=(True,)
+    )
 
 
 @pytest.mark.parametrize("kind", ["BatchNorm", "InstanceNorm"])

@@ -14,25 +14,34 @@ RNG = np.random.default_rng(0)
 SIZES = {1: (9,), 2: (7, 10), 3: (5, 6, 8)}
 
 WINDOWS = [
-    (1, dict(kernel_size=3)),
-    (1, dict(kernel_size=4, stride=3, padding=2, ceil_mode=True)),
-    (2, dict(kernel_size=2, ceil_mode=True)),
-    (2, dict(kernel_size=(2, 3), stride=(1, 2), padding=(1, 0))),
-    (2, dict(kernel_size=(3, 4), stride=(3, 2), padding=(1, 2), ceil_mode=True)),
-    (3, dict(kernel_size=(1, 2, 3), stride=(2, 1, 2), padding=(0, 1, 1))),
-    (3, dict(kernel_size=2, stride=3, padding=1, ceil_mode=True)),
+    (1, {"kernel_size": 3}),
+    (1, {"kernel_size": 4, "stride": 3, "padding": 2, "ceil_mode": True}),
+    (2, {"kernel_size": 2, "ceil_mode": True}),
+    (2, {"kernel_size": (2, 3), "stride": (1, 2), "padding": (1, 0)}),
+    (2, {"kernel_size": (3, 4), "stride": (3, 2), "padding": (1, 2), "ceil_mode": True}),
+    (3, {"kernel_size": (1, 2, 3), "stride": (2, 1, 2), "padding": (0, 1, 1)}),
+    (3, {"kernel_size": 2, "stride": 3, "padding": 1, "ceil_mode": True}),
 ]
 DILATED = [
-    (1, dict(kernel_size=3, dilation=3, padding=1)),
-    (2, dict(kernel_size=(2, 3), dilation=(3, 2), stride=(2, 1), padding=(1, 0), ceil_mode=True)),
-    (3, dict(kernel_size=(2, 1, 2), dilation=(1, 3, 2), stride=1)),
+    (1, {"kernel_size": 3, "dilation": 3, "padding": 1}),
+    (2, {"kernel_size": (2, 3), "dilation": (3, 2), "stride": (2, 1), "padding": (1, 0), "ceil_mode": True}),
+    (3, {"kernel_size": (2, 1, 2), "dilation": (1, 3, 2), "stride": 1}),
 ]
 AVERAGES = [
-    (1, dict(kernel_size=4, stride=3, padding=2, ceil_mode=True, count_include_pad=False)),
-    (2, dict(kernel_size=(3, 4), stride=(3, 2), padding=(1, 2), ceil_mode=True, count_include_pad=False)),
-    (2, dict(kernel_size=(3, 2), stride=(2, 3), padding=(1, 0), divisor_override=5)),
-    (3, dict(kernel_size=(1, 2, 3), padding=(0, 1, 1), ceil_mode=True, divisor_override=-2)),
-    (3, dict(kernel_size=(2, 3, 2), stride=(1, 2, 3), padding=(1, 1, 0), count_include_pad=False)),
+    (1, {"kernel_size": 4, "stride": 3, "padding": 2, "ceil_mode": True, "count_include_pad": False}),
+    (
+        2,
+        {
+            "kernel_size": (3, 4),
+            "stride": (3, 2),
+            "padding": (1, 2),
+            "ceil_mode": True,
+            "count_include_pad": False,
+        },
+    ),
+    (2, {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 0), "divisor_override": 5}),
+    (3, {"kernel_size": (1, 2, 3), "padding": (0, 1, 1), "ceil_mode": True, "divisor_override": -2}),
+    (3, {"kernel_size": (2, 3, 2), "stride": (1, 2, 3), "padding": (1, 1, 0), "count_include_pad": False}),
 ]
 
 
@@ -55,7 +64,17 @@ def test_avg_pool(backend, rank, options):
     assert_same_as_torch(backend, *pair("AvgPool", rank, **options), x, modes=(True,))
 
 
-ADAPTIVE = [(1, 1), (1, 4), (1, 12), (2, 1), (2, (3, 4)), (2, (None, 4)), (2, (9, 10)), (3, (2, 5, 3)), (3, (None, 1, 8))]
+ADAPTIVE = [
+    (1, 1),
+    (1, 4),
+    (1, 12),
+    (2, 1),
+    (2, (3, 4)),
+    (2, (None, 4)),
+    (2, (9, 10)),
+    (3, (2, 5, 3)),
+    (3, (None, 1, 8)),
+]
 
 
 @pytest.mark.parametrize(("rank", "size"), ADAPTIVE)
@@ -68,10 +87,10 @@ def test_adaptive_avg_pool(backend, rank, size):
 def test_without_batch_axis(backend, rank):
     x = RNG.normal(size=(3, *SIZES[rank]))
     for kind, options in [
-        ("MaxPool", dict(kernel_size=2)),
-        ("MaxPool", dict(kernel_size=2, return_indices=True)),
-        ("AvgPool", dict(kernel_size=2)),
-        ("AdaptiveAvgPool", dict(output_size=2)),
+        ("MaxPool", {"kernel_size": 2}),
+        ("MaxPool", {"kernel_size": 2, "return_indices": True}),
+        ("AvgPool", {"kernel_size": 2}),
+        ("AdaptiveAvgPool", {"output_size": 2}),
     ]:
         assert_same_as_torch(backend, *pair(kind, rank, **options), x, modes=(True,))
 
@@ -118,14 +137,14 @@ def test_refuses_inputs_smaller_than_the_window(backend, layer):
 
 
 BAD = [
-    dict(kernel_size=0),
-    dict(kernel_size=(1, 2, 3)),
-    dict(kernel_size=2.5),
-    dict(stride=0),
-    dict(stride=(2,)),
-    dict(padding=-1),
-    dict(padding=2),
-    dict(padding=(1, 2)),
+    {"kernel_size": 0},
+    {"kernel_size": (1, 2, 3)},
+    {"kernel_size": 2.5},
+    {"stride": 0},
+    {"stride": (2,)},
+    {"padding": -1},
+    {"padding": 2},
+    {"padding": (1, 2)},
 ]
 
 

@@ -99,7 +99,11 @@ class _Comparison:
             what = f"output {i}"
             assert self.backend.is_tensor(out), f"{what} is a {type(out).__name__}"
             floating = want.is_floating_point()
-            kind = self.dtype if floating else str(want.dtype).removeprefix("torch.").replace("int64", self.int64)
+            kind = (
+                self.dtype
+                if floating
+                else str(want.dtype).removeprefix("torch.").replace("int64", self.int64)
+            )
             assert self.backend.dtype(out) == kind, f"{what} is {self.backend.dtype(out)}, expected {kind}"
             self.close(um.to_numpy(out), want.detach().numpy(), what)
 
@@ -125,7 +129,9 @@ class _Comparison:
 
         arguments = [flat[i].astype(self.dtype) for i in where]
         positions = tuple(range(1 + len(arguments)))
-        (_, outputs), (ours, *slopes_in) = um.value_and_grad(loss, positions, has_aux=True)(self.net, *arguments)
+        (_, outputs), (ours, *slopes_in) = um.value_and_grad(loss, positions, has_aux=True)(
+            self.net, *arguments
+        )
         self.compare_outputs(outputs, theirs)
         assert set(ours) == set(wanted)
         # A gradient that cancels to nothing is as exact as its largest sibling.
@@ -135,7 +141,9 @@ class _Comparison:
         for (what, slope), want in zip(named, slopes, strict=True):
             assert self.backend.dtype(slope) == self.dtype, f"{what} is {self.backend.dtype(slope)}"
             got = um.to_numpy(slope)
-            self.close(got, np.broadcast_to(want.numpy(), got.shape) if want.ndim == 0 else want.numpy(), what, scale)
+            self.close(
+                got, np.broadcast_to(want.numpy(), got.shape) if want.ndim == 0 else want.numpy(), what, scale
+            )
 
     def compare_buffers(self) -> None:
         for name, want in self.oracle.named_buffers():
@@ -152,7 +160,9 @@ class _Comparison:
         size = np.abs(want[np.isfinite(want)])
         bound = TOLERANCE[self.dtype] * max(size.max(initial=0.0), scale)
         with np.errstate(invalid="ignore"):
-            error = np.where((got == want) | (np.isnan(got) & np.isnan(want)), 0.0, np.abs(got.astype("float64") - want))
+            error = np.where(
+                (got == want) | (np.isnan(got) & np.isnan(want)), 0.0, np.abs(got.astype("float64") - want)
+            )
         worst = error.max(initial=0.0)
         assert worst <= bound, f"{what} is off by {worst:.3g}, allowed {bound:.3g}\n{got}\nexpected\n{want}"
 
@@ -169,7 +179,9 @@ def _randomise(oracle: torch.nn.Module, dtype: str) -> None:
 
 def _take_state(net: nn.Module, oracle: torch.nn.Module, dtype: str) -> None:
     """Load the oracle's state, in the dtype under test, and see that it is there."""
-    state = {k: v.to(getattr(torch, dtype)) if v.is_floating_point() else v for k, v in oracle.state_dict().items()}
+    state = {
+        k: v.to(getattr(torch, dtype)) if v.is_floating_point() else v for k, v in oracle.state_dict().items()
+    }
     net.load_state_dict(state, strict=True)
     held = net.state_dict()
     assert list(held) == list(state)

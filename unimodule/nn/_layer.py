@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from . import init
@@ -32,8 +31,3 @@ def bias_init(fan_in: int) -> Initializer:
 def weight_init() -> Initializer:
     """U(-b, b) with b = 1 / sqrt(fan_in), in PyTorch's words."""
     return init.kaiming_uniform(a=math.sqrt(5))
-
-
-def one_or_all(value: int | Sequence[int], rank: int) -> Any:
-    """An integer repeated for ``rank`` axes; a sequence as a tuple."""
-    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * rank

@@ -270,6 +270,7 @@ class _ConvTranspose(_ConvBase):
         name = type(self).__name__
         if isinstance(self.padding, str):
             raise ArgumentError(f"{name} expected padding to be integers, got {self.padding!r}")
+        self._cut = self.padding
         if self.padding_mode != "zeros":
             raise ArgumentError(f"{name} expected padding_mode 'zeros', got {self.padding_mode!r}")
         if any(
@@ -285,7 +286,7 @@ class _ConvTranspose(_ConvBase):
             return first(self.forward(x, output_size))
         extra = self.output_padding if output_size is None else self._extra(input, output_size)
         return ops.conv_transpose(
-            input, self.weight, self.bias, self.stride, self.padding, extra, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, self._cut, extra, self.dilation, self.groups
         )
 
     def _extra(self, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
@@ -295,11 +296,10 @@ class _ConvTranspose(_ConvBase):
             raise ShapeError(f"expected output_size to be {self.rank} sizes, or a shape, got {wanted}")
         wanted = wanted[-self.rank :]
         sizes = tuple(input.shape)[2:]
-        assert not isinstance(self.padding, str)
         least = tuple(
             (n - 1) * s - 2 * p + d * (k - 1) + 1
             for n, s, p, d, k in zip(
-                sizes, self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+                sizes, self.stride, self._cut, self.dilation, self.kernel_size, strict=True
             )
         )
         extra = tuple(w - n for w, n in zip(wanted, least, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from .. import ops
 from ..backend import Tensor
@@ -84,12 +85,13 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
-        if not isinstance(dim, int):
+        given: Any = unflattened_size
+        sizes = tuple(given) if isinstance(given, Sequence) else ()
+        if not _is_int(dim):
             raise ArgumentError(f"Unflatten expected dim to be an integer, got {dim!r}")
-        sizes = tuple(unflattened_size) if isinstance(unflattened_size, Sequence) else ()
-        if not sizes or not all(isinstance(n, int) and n >= -1 for n in sizes) or sizes.count(-1) > 1:
+        if not sizes or not all(_is_int(n) and n >= -1 for n in sizes) or sizes.count(-1) > 1:
             raise ArgumentError(
-                f"Unflatten expected unflattened_size to be sizes, one of them -1 at most, got {unflattened_size!r}"
+                f"Unflatten expected unflattened_size to be sizes, one of them -1 at most, got {given!r}"
             )
         self.dim = dim
         self.unflattened_size = sizes
@@ -111,6 +113,10 @@ class Unflatten(Module):
     def extra_repr(self) -> str:
         """The axis and the sizes."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 __all__ = ["Flatten", "Unflatten"]

@@ -22,7 +22,7 @@ class Identity(Module):
         >>> import numpy as np
         >>> from unimodule import nn
         >>> nn.Identity(54, unused=True).to("numpy")(np.ones(2))
-        array([1., 1.])
+        array([1., 1.], dtype=float32)
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

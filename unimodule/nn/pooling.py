@@ -159,7 +159,7 @@ class AvgPool1d(_AvgPool):
         >>> import numpy as np
         >>> from unimodule import nn
         >>> nn.AvgPool1d(3, stride=2).to("numpy")(np.asarray([[[1.0, 2, 3, 4, 5, 6, 7]]]))
-        array([[[2., 4., 6.]]])
+        array([[[2., 4., 6.]]], dtype=float32)
     """
 
     rank = 1
@@ -204,14 +204,16 @@ class _AdaptiveAvgPool(Module):
         super().__init__()
         self.output_size = output_size
         self._wanted = adaptive_size(type(self).__name__, self.rank, output_size)
+        known = tuple(n for n in self._wanted if n is not None)
+        self._fixed = known if len(known) == self.rank else None
 
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) != self.rank + 2:
             return first(self.forward(batched(type(self).__name__, input, self.rank + 2)[0]))
-        out = self._wanted
-        if None in out:
-            out = tuple(n if o is None else o for n, o in zip(tuple(input.shape)[2:], out, strict=True))
-        return ops.adaptive_avg_pool(input, out)
+        if self._fixed is not None:
+            return ops.adaptive_avg_pool(input, self._fixed)
+        sizes = zip(tuple(input.shape)[2:], self._wanted, strict=True)
+        return ops.adaptive_avg_pool(input, tuple(n if o is None else o for n, o in sizes))
 
     def extra_repr(self) -> str:
         """The output size."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import ops
 from ...backend import Tensor
 from ...errors import ArgumentError, ShapeError
@@ -74,7 +76,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 # ---------------------------------------------------------------------- shared with the layers
-def probability(name: str, p: float) -> float:
+def probability(name: str, p: Any) -> float:
     """``p`` as a float.
 
     Raises:

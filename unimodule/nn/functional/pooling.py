@@ -237,7 +237,7 @@ def window(
     return kernel, step, pads, spread
 
 
-def divisor(name: str, value: int | None) -> int | None:
+def divisor(name: str, value: Any) -> int | None:
     """``divisor_override``, which may be any integer but 0.
 
     Raises:
@@ -250,7 +250,9 @@ def divisor(name: str, value: int | None) -> int | None:
     return value
 
 
-def adaptive_size(name: str, rank: int, output_size: int | Sequence[int | None]) -> tuple[int | None, ...]:
+def adaptive_size(
+    name: str, rank: int, output_size: int | Sequence[int | None] | None
+) -> tuple[int | None, ...]:
     """``output_size`` with one entry for each axis; None where the axis keeps its size.
 
     Raises:
