@@ -1,0 +1,5 @@
+"""``python -m unimodule``."""
+
+from .cli import main
+
+main(prog_name="unimodule")

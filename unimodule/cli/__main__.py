@@ -1,0 +1,5 @@
+"""``python -m unimodule.cli``."""
+
+from . import main
+
+main(prog_name="unimodule")
