@@ -258,6 +258,28 @@ def test_buffers_of_nets_that_are_not_differentiated_change_too(backend):
     assert_plain(net)
 
 
+def test_buffers_of_a_net_in_a_closure_change_without_a_tape(backend):
+    net, x = Counting().to(backend), ops.asarray(batch(3, 2), backend=backend)
+    g = um.grad(lambda x: total(net, x))(x)
+    assert_close(g, np.broadcast_to([20, 300], (3, 2)))
+    assert net.parameter("calls").item() == 1
+    assert_close(net.total, batch(3, 2).sum(axis=0))
+    assert_plain(net)
+    if backend == "torch":
+        assert not net.total.requires_grad
+
+
+def test_under_a_compilers_trace_a_buffer_is_refused(every_backend):
+    jax = pytest.importorskip("jax")
+    net = Counting().to("jax")
+    with pytest.raises(
+        um.ModuleError, match=r"'total' was assigned while the framework traces.*um\.functional_call"
+    ):
+        jax.jit(net)(np.ones((1, 2), "float32"))
+    assert net.parameter("calls").item() == 0
+    assert_plain(net)
+
+
 def test_buffers_after_an_error(backend):
     class Fails(Counting):
         def forward(self, x):

@@ -226,10 +226,14 @@ class Module:
             self.__dict__[name] = value
             return
         if not backend.live_variables and not backend.outlives_trace(value):
-            raise ModuleError(
-                f"{name!r} was assigned while the framework traces this net; its value would be a tracer. "
-                "Use um.functional_call, um.value_and_grad or um.compile, which carry buffers out of the trace"
-            )
+            if not backend.is_concrete(value):
+                raise ModuleError(
+                    f"{name!r} was assigned while the framework traces this net; its value would be a tracer. "
+                    "Use um.functional_call, um.value_and_grad or um.compile, which carry buffers out of the trace"
+                )
+            # An eager gradient with this net in a closure: the value is known, and is kept without its tape.
+            variable.data = backend.to_numpy(value)
+            return
         variable.write(value)
 
     # ------------------------------------------------------------------ registering by name
