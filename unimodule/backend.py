@@ -197,6 +197,23 @@ class Backend(ABC):
         """
         return nullcontext()
 
+    def compile(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
+    ) -> Callable[[list[Tensor]], list[Tensor]]:
+        """A compiled version of ``fn``, a pure function of a list of tensors, by the framework's own compiler.
+
+        The core makes one for each signature: all its calls have lists of the same length, shapes, dtypes and devices.
+        ``fn`` itself runs once, at the first call, on tracers or on example values; what it returned then is not kept.
+        The compiled function is differentiable where ``fn`` is (under ``value_and_grad`` and under the framework's own
+        tape), may be called inside another compiled one, bakes none of the listed tensors in, and draws fresh random
+        numbers from this backend's state on each call. ``options`` are the native compiler's. A backend without a
+        compiler returns ``fn``.
+
+        Raises:
+            CompileError: at the first call, where ``fn`` reads a tensor's value or cannot be recorded faithfully.
+        """
+        return fn
+
     def check_indices(self, indices: Tensor, size: int, low: int = 0) -> None:
         """Raise ``OutOfRangeError`` unless ``low <= i < size`` for every index. Called before a gather, eagerly. May do
         nothing for tensors without a value, or on accelerators, where the look would stall the device."""
