@@ -23,6 +23,7 @@ from . import (
     devices,
     elementwise,
     indexing,
+    loss,
     normalization,
     pooling,
     random,
@@ -45,7 +46,7 @@ class JaxBackend(Backend):
     def __init__(self) -> None:
         parts = (
             elementwise, reductions, shape, indexing, convolution, pooling, normalization, activation, recurrent,
-            attention, random, casting,
+            attention, loss, random, casting,
         )  # fmt: skip
         self.functions = {name: fn for part in parts for name, fn in part.FUNCTIONS.items()}
         self._dtype_names: dict[Any, str] = {}

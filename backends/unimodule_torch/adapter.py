@@ -21,6 +21,7 @@ from . import (
     gradients,
     indexing,
     linear,
+    loss,
     normalization,
     pooling,
     precision,
@@ -49,6 +50,7 @@ class TorchBackend(Backend):
         **activation.FUNCTIONS,
         **attention.FUNCTIONS,
         **recurrent.FUNCTIONS,
+        **loss.FUNCTIONS,
         **tensors.FUNCTIONS,
     }
 

@@ -85,6 +85,43 @@ for nonlinearity in ("tanh", "relu"):
     for reverse in (False, True):
         w = weights(1, 3, 5, 0, 1, 1, True)[0][:4]
         add("rnn_layer", rand(4, 2, 3), rand(2, 5), *w, nonlinearity, reverse)
+CLASSES, TARGET = rand(5, 4), np.array([0, 3, -100, 2, 1])
+for reduction in ("mean", "sum", "none"):
+    for weight in (None, rand(4, low=0.5, high=2.0)):
+        grad = weight is None  # PyTorch's kernels give weights none
+        add("nll_loss", CLASSES, TARGET, weight, -100, reduction, grad=grad)
+        add("soft_cross_entropy", CLASSES, rand(5, 4, low=0.0), weight, reduction, 0.3, grad=grad)
+        for smoothing in (0.0, 0.3):
+            add(
+                "cross_entropy",
+                CLASSES,
+                TARGET.astype("int32"),
+                weight,
+                -100,
+                reduction,
+                smoothing,
+                grad=grad,
+            )
+    logits = rand(3, 4, low=-5.0, high=5.0)
+    add("binary_cross_entropy_with_logits", logits, rand(3, 4, low=0.0), None, None, reduction)
+    add(
+        "binary_cross_entropy_with_logits",
+        logits,
+        rand(3, 4, low=0.0),
+        rand(4),
+        rand(3, 4),
+        reduction,
+        grad=False,
+    )
+    for name, options in [
+        ("mse_loss", ()),
+        ("l1_loss", ()),
+        ("huber_loss", (0.7,)),
+        ("smooth_l1_loss", (0.7,)),
+    ]:
+        add(name, logits, rand(3, 4), reduction, *options)
+        add(name, logits, rand(4), reduction, *options, tag="broadcast")
+        add(name, f(-0.7, 0.0, 0.7, 1.0), f(0.0, 0.0, 0.0, 1.0), reduction, *options, tag="kinks")
 
 
 def run(fn, case):

@@ -37,9 +37,12 @@ def nll_loss_(
 ) -> Tensor:
     """What an adapter may override of ``nll_loss``; targets are class indices in range, or ``ignore_index``."""
     valid, safe = _valid(target, ignore_index)
-    picked = ops.negative(_pick(input, safe))
-    shares = _shares(picked, weight, valid, safe)
-    loss = ops.where(valid, ops.multiply(picked, shares), 0)
+    loss = ops.where(valid, ops.negative(_pick(input, safe)), 0)
+    if weight is None and reduction != "mean":
+        return reduce(loss, reduction)
+    shares = _shares(loss, weight, valid, safe)
+    if weight is not None:
+        loss = ops.multiply(loss, shares)
     if reduction == "mean":
         return ops.divide(ops.sum(loss), ops.sum(shares))
     return reduce(loss, reduction)
@@ -109,12 +112,9 @@ def _pick(input: Tensor, index: Tensor) -> Tensor:
 
 def _shares(like: Tensor, weight: Tensor | None, valid: Tensor, index: Tensor) -> Tensor:
     """The weight of each case: its class's, 1 where classes have none, 0 where it does not count."""
-    one = (
-        ops.ones_like(like)
-        if weight is None
-        else call(expect_tensor("nll_loss", weight), "take", weight, index, axis=0)
-    )
-    return ops.where(valid, one, 0)
+    if weight is None:
+        return ops.astype(valid, dtypes.canonical(like.dtype))
+    return ops.where(valid, call(expect_tensor("nll_loss", weight), "take", weight, index, axis=0), 0)
 
 
 def _weighted(scores: Tensor, weight: Tensor | None, axis: int) -> Tensor:
