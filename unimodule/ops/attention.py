@@ -20,7 +20,7 @@ def scaled_dot_product_attention_(
     """What an adapter may override of ``scaled_dot_product_attention``."""
     scores = ops.multiply(ops.matmul(q, ops.matrix_transpose(k)), scale)
     if is_causal:
-        causal = causal_mask(tuple(q.shape)[-2], tuple(k.shape)[-2], like=scores)
+        causal = _causal_mask(tuple(q.shape)[-2], tuple(k.shape)[-2], like=scores)
         scores = ops.where(causal, scores, -math.inf)
     if mask is None:
         weights = ops.softmax(scores, -1)
@@ -42,9 +42,9 @@ def _softmax_or_zero(scores: Tensor) -> Tensor:
     return ops.where(empty, 0.0, ops.softmax(ops.where(empty, 0.0, scores), -1))
 
 
-def causal_mask(length: int, size: int, *, like: Tensor) -> Tensor:
+def _causal_mask(length: int, size: int, *, like: Tensor) -> Tensor:
     """(length, size) bool, True where the key's place is at most the query's; on ``like``'s backend and device."""
-    return adopt(expect_tensor("causal_mask", like), np.tri(length, size, dtype=bool), like)
+    return adopt(expect_tensor("scaled_dot_product_attention", like), np.tri(length, size, dtype=bool), like)
 
 
 def scaled_dot_product_attention(
@@ -166,4 +166,4 @@ def _check_mask_shape(got: Shape, scores: Shape) -> None:
         raise ShapeError(f"attention expected attn_mask that broadcasts to {scores}, got {got}")
 
 
-__all__ = ["causal_mask", "scaled_dot_product_attention"]
+__all__ = ["scaled_dot_product_attention"]
