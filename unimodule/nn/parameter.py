@@ -21,7 +21,7 @@ from ..errors import ArgumentError, DtypeError, ShapeError, UninitializedError
 from ..registry import find_backend
 
 if TYPE_CHECKING:
-    from .module import Module
+    from ._tree import Tree
 
 Shape = tuple[int | None, ...]
 Initializer = Callable[[tuple[int, ...], np.random.Generator], np.ndarray[Any, Any]]
@@ -54,7 +54,7 @@ class Variable:
         self._fixed_dtype = None if dtype is None else dtypes.canonical(dtype)
         self._value: Any = None
         self._backend: Backend | None = None
-        self._sites: list[tuple[weakref.ref[Module], str]] = []
+        self._sites: list[tuple[weakref.ref[Tree], str]] = []
         if callable(value) and find_backend(value) is None:
             if shape is None:
                 raise ArgumentError(f"{type(self).__name__} with an initialiser needs a shape, got none")
@@ -64,7 +64,9 @@ class Variable:
         else:
             array = _host_copy(value, type(self).__name__)
             if shape is not None and _check_shape(shape) != array.shape:
-                raise ShapeError(f"{type(self).__name__} got shape {shape} beside an array of shape {array.shape}")
+                raise ShapeError(
+                    f"{type(self).__name__} got shape {shape} beside an array of shape {array.shape}"
+                )
             self._shape = array.shape
             self._value = array
             own = dtypes.canonical(array.dtype)
@@ -120,7 +122,9 @@ class Variable:
             ShapeError: set to another shape.
         """
         if self._value is None:
-            raise UninitializedError(f"{self} has no value yet; call net.initialize(), net.to(backend) or the net itself")
+            raise UninitializedError(
+                f"{self} has no value yet; call net.initialize(), net.to(backend) or the net itself"
+            )
         return self._value
 
     @data.setter
@@ -168,15 +172,19 @@ class Variable:
         return f"{type(self).__name__}{name}(shape={self._shape}, dtype={self._dtype!r})"
 
     # ------------------------------------------------------------------ values, for Module
-    def attach(self, module: Module, attribute: str) -> None:
+    def attach(self, module: Tree, attribute: str) -> None:
         """Be ``module.attribute``: from now on that attribute follows this variable's value."""
-        self._sites = [s for s in self._sites if s[0]() is not None and (s[0]() is not module or s[1] != attribute)]
+        self._sites = [
+            s for s in self._sites if s[0]() is not None and (s[0]() is not module or s[1] != attribute)
+        ]
         self._sites.append((weakref.ref(module), attribute))
         module.__dict__[attribute] = self._value if self._backend is not None and self.has_value else self
 
-    def detach(self, module: Module, attribute: str) -> None:
+    def detach(self, module: Tree, attribute: str) -> None:
         """No longer be ``module.attribute``."""
-        self._sites = [s for s in self._sites if s[0]() is not None and not (s[0]() is module and s[1] == attribute)]
+        self._sites = [
+            s for s in self._sites if s[0]() is not None and not (s[0]() is module and s[1] == attribute)
+        ]
 
     @property
     def held(self) -> bool:
@@ -194,14 +202,17 @@ class Variable:
 
     def initial(self) -> np.ndarray[Any, Any] | None:
         """The value that it starts from, drawn from its stream; None where the shape is not known yet, or where it was
-        given as an array."""
+        given as an array.
+        """
         if self.init is None or not self.shape_known:
             return None
         if self.stream is None:
             self.stream = (*reserve(), 0)
         array = np.asarray(self.init(self._shape, generator(self.stream)))  # type: ignore[arg-type]
         if array.shape != self._shape:
-            raise ShapeError(f"the initialiser of {self} returned shape {array.shape}, expected {self._shape}")
+            raise ShapeError(
+                f"the initialiser of {self} returned shape {array.shape}, expected {self._shape}"
+            )
         return array
 
     def restart(self, stream: Stream) -> None:
@@ -287,10 +298,14 @@ class Parameter(Variable):
 
     kind = "parameter"
 
-    def __init__(self, value: Any, shape: Any = None, *, dtype: Any = None, requires_grad: bool = True) -> None:
+    def __init__(
+        self, value: Any, shape: Any = None, *, dtype: Any = None, requires_grad: bool = True
+    ) -> None:
         super().__init__(value, shape, dtype=dtype)
         if not dtypes.is_floating(self._dtype):
-            raise DtypeError(f"Parameter expected a floating dtype, got {self._dtype}; use nn.Buffer or nn.Constant")
+            raise DtypeError(
+                f"Parameter expected a floating dtype, got {self._dtype}; use nn.Buffer or nn.Constant"
+            )
         self.trainable = bool(requires_grad)
 
     @property
