@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import dtypes, ops
@@ -83,11 +84,16 @@ class _Norm(Module):
             ranks = " or ".join(map(str, self.ranks))
             raise ShapeError(f"expected input of {ranks} axes, got {tuple(input.shape)}")
 
-    def _move(self, mean: Tensor, var: Tensor, momentum: Any) -> None:
-        """running = (1 - momentum) running + momentum new, cut off from the gradient."""
-        keep = 1 - momentum
-        self.running_mean = self.running_mean * keep + ops.stop_gradient(mean) * momentum
-        self.running_var = self.running_var * keep + ops.stop_gradient(var) * momentum
+    def _move(self, mean: Tensor, var: Tensor, momentum: Any, unbias: float = 1.0) -> None:
+        """Move the running statistics towards those of a batch; ``unbias`` is what its variance is multiplied by."""
+        assert self._backend is not None
+        name = self._backend.info.name
+        rule = _RULES.get(name)
+        if rule is None:
+            rule = _RULES[name] = self._backend.accelerate(_moved)
+        self.running_mean, self.running_var = rule(
+            self.running_mean, self.running_var, mean, var, momentum, unbias
+        )
 
     def extra_repr(self) -> str:
         """The number of channels, and all options."""
@@ -95,6 +101,21 @@ class _Norm(Module):
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
+
+
+_RULES: dict[str, Callable[..., Any]] = {}
+"""By backend, ``_moved`` as the framework runs it fastest."""
+
+
+def _moved(
+    running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, momentum: Any, unbias: float
+) -> tuple[Tensor, Tensor]:
+    """running = (1 - momentum) running + momentum new, cut off from the gradient."""
+    keep = 1 - momentum
+    return (
+        running_mean * keep + ops.stop_gradient(mean) * momentum,
+        running_var * keep + ops.stop_gradient(var) * (momentum * unbias),
+    )
 
 
 class _BatchNorm(_Norm):
@@ -124,7 +145,7 @@ class _BatchNorm(_Norm):
             momentum: Any = self.momentum
             if momentum is None:  # a plain mean over all batches so far
                 momentum = 1 / ops.astype(self.num_batches_tracked, dtypes.canonical(mean.dtype))
-            self._move(mean, var * (count / (count - 1)) if count > 1 else var, momentum)
+            self._move(mean, var, momentum, count / (count - 1) if count > 1 else 1.0)
         return y
 
 

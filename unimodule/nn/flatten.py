@@ -41,19 +41,13 @@ class Flatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         shape = tuple(input.shape) or (1,)
-        start, end = self._axis(self.start_dim, shape), self._axis(self.end_dim, shape)
-        if start > end:
+        rank, start, end = len(shape), self.start_dim, self.end_dim
+        start, end = start + rank if start < 0 else start, end + rank if end < 0 else end
+        if not 0 <= start <= end < rank:
             raise ShapeError(
-                f"Flatten expected start_dim={self.start_dim} not to come after end_dim={self.end_dim}, got {shape}"
+                f"Flatten expected input with axes from start_dim={self.start_dim} to end_dim={self.end_dim}, got {shape}"
             )
         return ops.reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
-
-    @staticmethod
-    def _axis(axis: int, shape: tuple[int, ...]) -> int:
-        rank = len(shape)
-        if not -rank <= axis < rank:
-            raise ShapeError(f"Flatten expected input with an axis {axis}, got {shape}")
-        return axis % rank
 
     def extra_repr(self) -> str:
         """The two ends."""
