@@ -9,6 +9,7 @@ path between them in front of the message. Nothing is recorded while a model run
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any
 
 
@@ -91,14 +92,14 @@ def running_modules() -> list[Any]:
     if module_type is None:
         return []
     found: list[Any] = []
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if code.co_name == "forward" and code.co_argcount:
             owner = frame.f_locals.get(code.co_varnames[0])
             if isinstance(owner, module_type):
                 found.append(owner)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return found
 
 

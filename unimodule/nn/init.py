@@ -221,8 +221,8 @@ def orthogonal(gain: float = 1.0) -> Initializer:
         rows, columns = shape[0], math.prod(shape[1:])
         flat = rng.normal(size=(max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(flat)
-        q = q * np.sign(np.diagonal(r))  # makes the distribution uniform over orthogonal matrices
-        return gain * (q if rows >= columns else q.T).reshape(shape)
+        q = np.asarray(q * np.sign(np.diagonal(r)))  # makes the distribution uniform over orthogonal matrices
+        return np.reshape(gain * (q if rows >= columns else q.T), shape)
 
     return _Named(f"orthogonal({gain})", draw)
 
