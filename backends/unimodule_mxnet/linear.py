@@ -72,15 +72,14 @@ def _matmul_integers(x1: Array, x2: Array) -> Array:
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     """``x @ weight.T + bias``."""
-    outputs = weight.shape[0]
-    if x.size == 0 or weight.size == 0:
-        shape = (*x.shape[:-1], outputs)
+    shape, (outputs, features) = x.shape, weight.shape  # once: MXNet asks its engine each time
+    if 0 in shape or not outputs or not features:
         zeros = array(0, dtype_of(x), x.ctx)
-        return broadcast(zeros if bias is None else bias, shape)
+        return broadcast(zeros if bias is None else bias, (*shape[:-1], outputs))
     if dtype_of(x) == "float16" and not on_gpu(x):
         wide = [None if a is None else cast(a, dtype="float32") for a in (x, weight, bias)]
         return cast(linear(*wide), dtype="float16")
-    if x.ndim == 1:
+    if len(shape) == 1:
         return reshape_to(linear(reshape_to(x, newshape=(1, -1)), weight, bias), newshape=(outputs,))
     if bias is None:
         return _fully_connected(x, weight, num_hidden=outputs, no_bias=True)
