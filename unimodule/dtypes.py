@@ -26,6 +26,8 @@ _KNOWN = frozenset(ALL)
 _FLOATING = frozenset(FLOATING)
 _INTEGER = frozenset(INTEGER)
 _PYTHON = {bool: "bool", int: DEFAULT_INT, float: DEFAULT_FLOAT}
+_NUMPY = {np.dtype(name): name for name in ALL if name != "bfloat16"}
+"""NumPy works out a dtype's name anew each time, slowly."""
 
 
 def canonical(dtype: Any) -> str:
@@ -42,6 +44,8 @@ def canonical(dtype: Any) -> str:
         return dtype
     if isinstance(dtype, type) and dtype in _PYTHON:
         return _PYTHON[dtype]
+    if isinstance(dtype, np.dtype) and dtype in _NUMPY:
+        return _NUMPY[dtype]
     # A framework's dtype prints as its name, alone or behind a dot ("torch.float32"), or carries it as `name`.
     for text in (getattr(dtype, "name", None), getattr(dtype, "__name__", None), str(dtype)):
         if isinstance(text, str):
