@@ -232,9 +232,17 @@ LOSSES: list[Case] = [
         oracle=o.bce_with_logits,
         tag="weight",
     ),
-    case("cross_entropy", X, CLASSES, P, oracle=o.cross_entropy, tag="weight"),
+    case("cross_entropy", X, CLASSES, P, constant=(1,), oracle=o.cross_entropy, tag="weight"),
     case(
-        "cross_entropy", X, CLASSES, P, label_smoothing=0.2, oracle=o.cross_entropy, tag="smooth", **_IGNORED
+        "cross_entropy",
+        X,
+        CLASSES,
+        P,
+        label_smoothing=0.2,
+        constant=(1,),
+        oracle=o.cross_entropy,
+        tag="smooth",
+        **_IGNORED,
     ),
     case(
         "cross_entropy",
@@ -243,6 +251,6 @@ LOSSES: list[Case] = [
         tag="places",
         oracle=lambda x, t: o.cross_entropy(np.moveaxis(x, 1, -1).reshape(-1, 4), t.reshape(-1)),
     ),
-    case("nll_loss", X, CLASSES, P, oracle=o.nll_loss, tag="weight", **_IGNORED),
+    case("nll_loss", X, CLASSES, P, constant=(1,), oracle=o.nll_loss, tag="weight", **_IGNORED),
 ]
 CASES = ACTIVATIONS + SPATIAL + NORMS + ATTENTION + RECURRENT + LOSSES

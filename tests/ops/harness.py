@@ -30,6 +30,7 @@ class Case:
         result: its dtype, where it is neither the dtype under test (floats) nor what NumPy gives.
         tag: tells cases of one op apart.
         through: how many outputs, from the first, are differentiable; all when None.
+        constant: which of the float tensors have no gradient (a loss's weights, as in PyTorch).
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     result: str | None = None
     tag: str = ""
     through: int | None = None
+    constant: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}-{self.tag}" if self.tag else self.name
@@ -53,10 +55,11 @@ def case(
     result: str | None = None,
     tag: str = "",
     through: int | None = None,
+    constant: tuple[int, ...] = (),
     **kwargs: Any,
 ) -> Case:
     """A case; the oracle is NumPy's function of the same name unless given."""
-    return Case(name, args, kwargs, oracle or getattr(np, name), grad, result, tag, through)
+    return Case(name, args, kwargs, oracle or getattr(np, name), grad, result, tag, through, constant)
 
 
 def floats(*shape: int, low: float = -2.0, high: float = 2.0, apart: bool = False) -> np.ndarray:
@@ -158,7 +161,8 @@ def _rebuild(tree: Any, flat: list[Any]) -> Any:
 def _check_gradients(
     adapter: Backend, given: Case, dtype: str, tree: Any, native: Any, narrowed: Any
 ) -> None:
-    where = [i for i, x in enumerate(leaves(tree)) if is_float(x)]
+    floating = [i for i, x in enumerate(leaves(tree)) if is_float(x)]
+    where = [i for n, i in enumerate(floating) if n not in given.constant]
     flat_native, flat_numbers = leaves(native), leaves(narrowed)
 
     def loss(values: list[Any]) -> tuple[Any, None]:

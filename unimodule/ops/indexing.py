@@ -15,6 +15,7 @@ import numpy as np
 from .. import dtypes, ops
 from ..backend import Backend, Tensor
 from ..errors import DtypeError, OutOfRangeError, ShapeError
+from ..registry import find_backend
 from ._arguments import broadcast_shapes, one_axis, shape_of
 from ._dispatch import call, declare, expect_tensor, gather, required, unary
 
@@ -123,7 +124,10 @@ def where(condition: Tensor, x1: Any, x2: Any, /) -> Tensor:
         ShapeError: the shapes do not broadcast.
         DtypeError: the condition is not boolean.
     """
-    backend, (condition, x1, x2) = gather("where", condition, x1, x2, same_dtype=(1, 2))
+    backend = find_backend(x1)
+    alike = backend is not None and type(x1) is type(x2) and x1.dtype == x2.dtype
+    if backend is None or not alike or find_backend(condition) is not backend:
+        backend, (condition, x1, x2) = gather("where", condition, x1, x2, same_dtype=(1, 2))
     if (kind := backend.dtype(condition)) != "bool":
         raise DtypeError(f"ops.where expected a boolean condition, got {kind}")
     shapes = shape_of(condition), shape_of(x1), shape_of(x2)

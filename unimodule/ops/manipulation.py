@@ -263,7 +263,7 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
             f"ops.repeat expected {shape[i]} repeats for axis {axis} of {shape}, got {len(counts)}"
         )
     places = [k for k, n in enumerate(counts) for _ in range(n)]
-    return ops.take(x, ops.asarray(np.asarray(places, np.int64), like=x), axis=i)
+    return ops.take(x, ops.asarray(places, dtype="int64", like=x), axis=i)
 
 
 def _counts(repeats: Any) -> Shape:
