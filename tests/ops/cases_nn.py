@@ -229,6 +229,7 @@ LOSSES: list[Case] = [
         X,
         PROBABILITY,
         pos_weight=P,
+        constant=(2,),
         oracle=o.bce_with_logits,
         tag="weight",
     ),
