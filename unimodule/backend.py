@@ -190,6 +190,14 @@ class Backend(ABC):
         shapes (an optimiser's update rule)."""
         return fn
 
+    def foreach(self) -> Any:
+        """An object (a module, say) with the functions of ``unimodule.optim.foreach.Foreach`` on lists of tensors, where
+        the framework is quicker with lists, or None. Those that end in ``_`` may write into their first list, which can
+        hold ``stop_gradient`` of a variable: a function that does so returns the same tensors, and the variable has then
+        the new values.
+        """
+        return None
+
     def full_precision(self) -> AbstractContextManager[None]:
         """A ``with`` block in which float32 products are computed in full float32, where hardware or framework would
         round their operands (TF32, bfloat16). Comparisons run inside it. It restores what it found; it may be
@@ -213,6 +221,10 @@ class Backend(ABC):
             CompileError: at the first call, where ``fn`` reads a tensor's value or cannot be recorded faithfully.
         """
         return fn
+
+    def is_trace_error(self, error: BaseException) -> bool:
+        """Whether a native error says that the value of a tensor was asked for while its computation was traced."""
+        return False
 
     def check_indices(self, indices: Tensor, size: int, low: int = 0) -> None:
         """Raise ``OutOfRangeError`` unless ``low <= i < size`` for every index. Called before a gather, eagerly. May do

@@ -16,8 +16,10 @@ from . import (
     INFO,
     activation,
     attention,
+    compiling,
     convolution,
     elementwise,
+    foreach,
     gradients,
     indexing,
     linear,
@@ -119,6 +121,17 @@ class TorchBackend(Backend):
         if first < low or last >= size:
             bad = first if first < low else last
             raise OutOfRangeError(f"index {bad} is out of range: expected {low} <= index < {size}")
+
+    def foreach(self) -> Any:
+        return foreach
+
+    def compile(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
+    ) -> Callable[[list[Tensor]], list[Tensor]]:
+        return compiling.compile(fn, **options)
+
+    def is_trace_error(self, error: BaseException) -> bool:
+        return compiling.is_trace_error(error)
 
     def full_precision(self) -> AbstractContextManager[None]:
         return precision.full_precision()

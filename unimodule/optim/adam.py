@@ -1,13 +1,14 @@
-"""Adam."""
+"""Adam and AdamW."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ..backend import Tensor
-from ..errors import ArgumentError
-from .optimizer import Optimizer, Slots, check_range
+from ._checks import check_betas, check_not_negative
+from .foreach import Foreach
+from .optimizer import Optimizer, Result, Scalars, Slots
 
 
 class Adam(Optimizer):
@@ -19,13 +20,14 @@ class Adam(Optimizer):
     With ``amsgrad`` the largest v so far takes the place of v in the denominator.
 
     Args:
-        parameters: handles, or groups of them.
+        params: handles, or groups of them.
         lr: learning rate, >= 0.
         betas: decay rates of m and v, each in [0, 1).
         eps: added to the denominator, >= 0.
         weight_decay: L2 penalty, >= 0.
         amsgrad: keep the largest v.
         maximize: go up instead of down.
+        decoupled_weight_decay: take the weight decay off the parameter, as ``AdamW`` does.
 
     Raises:
         ArgumentError: an option is out of range.
@@ -39,12 +41,12 @@ class Adam(Optimizer):
         (0.9, 0.999)
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
-    numeric: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    slots: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    flags: ClassVar[tuple[str, ...]] = ("weight_decay", "maximize", "amsgrad", "decoupled_weight_decay")
 
     def __init__(
         self,
-        parameters: Iterable[Any],
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -52,56 +54,99 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-                    "maximize": maximize}
-        super().__init__(parameters, defaults)
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """lr, eps and weight decay are not negative; both betas are in [0, 1)."""
-        for name in ("lr", "eps", "weight_decay"):
-            check_range(name, options[name], 0.0)
-        if len(options["betas"]) != 2:
-            raise ArgumentError(f"betas expected two numbers, got {options['betas']!r}")
-        for beta in options["betas"]:
-            check_range("each of betas", beta, 0.0, 1.0, open_high=True)
+        check_not_negative(options, ("lr", "eps", "weight_decay"))
+        check_betas(options)
 
     def slots_of(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The two moments, and the largest second one with ``amsgrad``."""
-        return (*self.slots, "max_exp_avg_sq") if options["amsgrad"] else self.slots
+        return self.slots if options["amsgrad"] else self.slots[:2]
 
-    def numbers(self, options: Mapping[str, Any], step: int) -> dict[str, float]:
-        """The weight decay, the step size and the root of the second moment's bias correction."""
-        beta1, beta2 = options["betas"]
+    def numbers(self, options: Mapping[str, Any], scalars: Scalars, fresh: bool) -> dict[str, float]:
+        """The rates, and the bias corrections of this step."""
+        (beta1, beta2), lr, step = options["betas"], options["lr"], scalars["step"]
         return {
             "weight_decay": float(options["weight_decay"]),
-            "step_size": options["lr"] / (1 - beta1**step),
-            "root_correction": (1 - beta2**step) ** 0.5,
+            "shrink": 1 - lr * options["weight_decay"],
+            "beta2": float(beta2),
+            "rate1": 1.0 - beta1,
+            "rate2": 1.0 - beta2,
+            "eps": float(options["eps"]),
+            "step_size": lr / (1 - beta1**step),
+            "correction": (1 - beta2**step) ** -0.5,
         }
 
-    def rule(self, options: Mapping[str, Any]) -> Callable[..., tuple[list[Tensor], Slots]]:
+    @staticmethod
+    def update(
+        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+    ) -> Result:
         """See the class."""
-        from .. import ops
+        g = do.negative(gradients) if on["maximize"] else gradients
+        if on["weight_decay"] and on["decoupled_weight_decay"]:
+            values = do.scale_(values, n["shrink"])
+        elif on["weight_decay"]:
+            g = do.add(g, values, n["weight_decay"])
+        m = do.lerp_(slots["exp_avg"], g, n["rate1"])
+        v = do.addcmul_(do.scale_(slots["exp_avg_sq"], n["beta2"]), g, g, n["rate2"])
+        new = {"exp_avg": m, "exp_avg_sq": v}
+        if on["amsgrad"]:
+            v = new["max_exp_avg_sq"] = do.maximum_(slots["max_exp_avg_sq"], v)
+        root = do.shift_(do.scale_(do.sqrt(v), n["correction"]), n["eps"])
+        return do.addcdiv_(values, m, root, -n["step_size"]), new
 
-        (beta1, beta2), eps, amsgrad = options["betas"], options["eps"], options["amsgrad"]
-        sign = -1.0 if options["maximize"] else 1.0
 
-        def update(
-            values: list[Tensor], gradients: list[Tensor], slots: Slots, numbers: dict[str, float]
-        ) -> tuple[list[Tensor], Slots]:
-            new_values: list[Tensor] = []
-            new: Slots = {name: [] for name in slots}
-            for i, (p, g) in enumerate(zip(values, gradients, strict=True)):
-                g = g * sign + p * numbers["weight_decay"]
-                m = slots["exp_avg"][i]
-                m = m + (g - m) * (1 - beta1)
-                v = slots["exp_avg_sq"][i] * beta2 + g * g * (1 - beta2)
-                new["exp_avg"].append(m)
-                new["exp_avg_sq"].append(v)
-                if amsgrad:
-                    v = ops.maximum(slots["max_exp_avg_sq"][i], v)
-                    new["max_exp_avg_sq"].append(v)
-                new_values.append(p - m / (ops.sqrt(v) / numbers["root_correction"] + eps) * numbers["step_size"])
-            return new_values, new
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p <- (1 - lr * weight_decay) * p before Adam's step, whose g is the plain gradient.
 
-        return update
+    Args:
+        params: handles, or groups of them.
+        lr: learning rate, >= 0.
+        betas: decay rates of m and v, each in [0, 1).
+        eps: added to the denominator, >= 0.
+        weight_decay: how fast parameters shrink, >= 0.
+        amsgrad: keep the largest v.
+        maximize: go up instead of down.
+
+    Raises:
+        ArgumentError: an option is out of range.
+
+    Source: PyTorch ``torch.optim.AdamW``; Loshchilov and Hutter 2019.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.optim.AdamW(um.nn.Linear(2, 1).parameters()).param_groups[0]["weight_decay"]
+        0.01
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
+        )
+
+    def switches(self, options: Mapping[str, Any], scalars: Scalars) -> dict[str, bool]:
+        """Adam's; the decay stays decoupled whatever state is loaded."""
+        return {**super().switches(options, scalars), "decoupled_weight_decay": True}

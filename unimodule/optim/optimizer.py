@@ -1,38 +1,68 @@
 """The base of all optimisers: parameter groups, state, and how a step reads gradients and writes parameters.
 
-A subclass gives the update rule as a pure function of tensors and numbers, ``update``. The base finds the parameters that
-have a gradient, hands their values over in lists and writes back what comes out. The adapter may compile the rule
+A subclass gives the update rule as a pure function of lists of tensors and of numbers, ``update``, and works out on the
+host, in double precision, the numbers that change from step to step, ``numbers``. The base finds the parameters that have
+a gradient, hands their values over in lists and writes back what comes out. The adapter may compile the rule
 (``Backend.accelerate``): one call then updates a whole group.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from .. import dtypes
 from ..backend import Backend, Tensor
-from ..errors import ArgumentError, BackendMismatchError, ShapeError, StateDictError
+from ..errors import ArgumentError, BackendMismatchError, ShapeError
 from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..ops._dispatch import kernel
-from ..registry import find_backend
+from ..registry import find_backend, get_backend
 from ..transforms.gradient import Gradients
+from . import _state
+from .foreach import Foreach, lists_of
 
 Group = dict[str, Any]
+Scalars = dict[str, float]
+"""What is counted on the host for a parameter, under PyTorch's names: ``"step"``, NAdam's ``"mu_product"``."""
 Slots = dict[str, list[Tensor]]
-"""The state of a group of parameters during an update: name of a slot -> one tensor for each parameter."""
+"""The state of several parameters during an update: name of a slot -> one tensor for each parameter."""
+Result = tuple[list[Tensor], Slots]
+"""What a rule returns: the parameters' new values and their new slots."""
+
+SCHEDULED = frozenset({"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"})
+"""What learning-rate schedules note in a group."""
+
+
+class Update(NamedTuple):
+    """A step of the parameters that take it together: one group's, on one backend, with the same history.
+
+    Attributes:
+        backend: the backend that holds them.
+        parameters: their handles.
+        on: what picks the operations of the rule; see ``Optimizer.switches``.
+        slots: their state, on their device.
+        numbers: the numbers of this step.
+        scalars: what they will have counted after it.
+    """
+
+    backend: Backend
+    parameters: list[Parameter]
+    on: dict[str, bool]
+    slots: Slots
+    numbers: dict[str, float]
+    scalars: Scalars
 
 
 class Optimizer:
     """Base class of all optimisers.
 
     Args:
-        parameters: handles from ``net.parameters()``, or a list of groups: dicts with ``"params"`` and options that
-            override the defaults for that group.
+        params: handles from ``net.parameters()``, or a list of groups: dicts with ``"params"`` and options that override
+            the defaults for that group.
         defaults: the options of the update rule.
 
     Attributes:
@@ -43,20 +73,24 @@ class Optimizer:
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
-    """Names of the tensors that the rule keeps for each parameter; they start as zeros."""
+    """Names of the tensors that the rule may keep for each parameter."""
 
-    def __init__(self, parameters: Iterable[Any], defaults: Mapping[str, Any]) -> None:
+    scalars: ClassVar[Mapping[str, float]] = {}
+    """What the rule counts on the host beside the steps, and from where."""
+
+    flags: ClassVar[tuple[str, ...]] = ("weight_decay", "maximize")
+    """Options of which the rule only needs to know whether they are on: they pick its operations."""
+
+    def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
         self.param_groups: list[Group] = []
-        self._steps: dict[int, int] = {}
+        self._scalars: dict[int, Scalars] = {}
         self._state: dict[int, dict[str, Tensor]] = {}
-        self._rules: dict[tuple[Any, ...], Callable[..., Any]] = {}
-        if isinstance(parameters, Module | Parameter | Mapping | str) or find_backend(parameters) is not None:
+        if isinstance(params, Module | Parameter | Mapping | str) or find_backend(params) is not None:
             raise ArgumentError(
-                f"{type(self).__name__} expected handles (net.parameters()) or groups of them, "
-                f"got {type(parameters).__name__}"
+                f"{type(self).__name__} expected handles (net.parameters()) or groups of them, got {type(params).__name__}"
             )
-        entries = list(parameters)
+        entries = list(params)
         if not entries:
             raise ArgumentError(f"{type(self).__name__} got no parameters")
         groups = entries if isinstance(entries[0], Mapping) else [{"params": entries}]
@@ -73,10 +107,10 @@ class Optimizer:
             raise ArgumentError(f"a parameter group expected a dict with 'params', got {group!r}")
         handles = group["params"]
         handles = [handles] if isinstance(handles, Parameter) else list(handles)
-        unknown = [k for k in group if k != "params" and k not in self.defaults]
+        unknown = [k for k in group if k != "params" and k not in self.defaults and k not in SCHEDULED]
         if unknown:
             raise ArgumentError(f"{type(self).__name__} has no option {', '.join(unknown)}; it has {list(self.defaults)}")
-        taken = {id(p) for g in self.param_groups for p in g["params"]}
+        taken = {id(p) for p in self._handles()}
         for handle in handles:
             if not isinstance(handle, Parameter):
                 raise ArgumentError(f"{type(self).__name__} expected parameter handles, got {type(handle).__name__}")
@@ -95,20 +129,43 @@ class Optimizer:
         """The slots that the rule needs under these options."""
         return self.slots
 
-    def rule(self, options: Mapping[str, Any]) -> Callable[..., tuple[list[Tensor], Slots]]:
-        """The update as a pure function ``(values, gradients, slots, numbers) -> (new values, new slots)``.
+    def initial(self, slot: str, options: Mapping[str, Any]) -> float:
+        """The number that a slot is filled with at first."""
+        return 0.0
 
-        ``numbers`` is what ``numbers`` returned for this step, possibly as tracers of a compiler. All other options are
-        fixed in the function that is returned; ``options["first"]`` says whether it is for the first step.
+    def advance(self, options: Mapping[str, Any], scalars: Scalars) -> Scalars:
+        """What a parameter has counted after one more step."""
+        return {**scalars, "step": scalars["step"] + 1}
+
+    def switches(self, options: Mapping[str, Any], scalars: Scalars) -> dict[str, bool]:
+        """What picks the operations of the rule in this step. Each combination is compiled by itself."""
+        return {name: bool(options[name]) for name in self.flags}
+
+    def numbers(self, options: Mapping[str, Any], scalars: Scalars, fresh: bool) -> dict[str, float]:
+        """The numbers in the rule, worked out in double precision. They may change from step to step at no cost.
+
+        Args:
+            options: the group's.
+            scalars: what the parameters have counted, this step included.
+            fresh: whether a slot holds nothing yet.
         """
         raise NotImplementedError
 
-    def numbers(self, options: Mapping[str, Any], step: int) -> dict[str, float]:
-        """What changes from step to step (counted from 1), worked out in double precision on the host."""
-        return {name: float(options[name]) for name in self.numeric}
+    @staticmethod
+    def update(
+        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+    ) -> Result:
+        """The rule. It may overwrite values and slots, not gradients.
 
-    numeric: ClassVar[tuple[str, ...]] = ("lr",)
-    """Options that may change from step to step without another compilation."""
+        Args:
+            do: arithmetic on lists.
+            on: what ``switches`` returned.
+            values: the parameters.
+            gradients: theirs.
+            slots: the state, by the names that ``slots_of`` returned.
+            n: what ``numbers`` returned, possibly as tracers of a compiler.
+        """
+        raise NotImplementedError
 
     # ------------------------------------------------------------------ the step
     def step(self, gradients: Mapping[str, Tensor]) -> None:
@@ -124,102 +181,89 @@ class Optimizer:
             BackendMismatchError: a gradient is of another backend than its parameter.
         """
         lookup = _lookup(gradients)
-        jobs: list[tuple[Group, list[Parameter], list[Tensor]]] = []
-        for group in self.param_groups:
-            pairs = [(p, g) for p in group["params"] if p.requires_grad and (g := lookup(p)) is not None]
-            for parameter, gradient in pairs:
+        found: dict[int, Tensor] = {}
+        trainable = [p for p in self._handles() if p.requires_grad]
+        for parameter in trainable:
+            gradient = lookup(parameter)
+            if gradient is not None:
                 _check_gradient(parameter, gradient)
-            if pairs:
-                jobs.append((group, [p for p, _ in pairs], [g for _, g in pairs]))
-        if not jobs and any(p.requires_grad for g in self.param_groups for p in g["params"]):
+                found[id(parameter)] = gradient
+        if trainable and not found:
             raise ArgumentError(
                 f"none of the gradients ({', '.join(gradients) or 'empty'}) belongs to a parameter of this {type(self).__name__}"
             )
-        for group, handles, grads in jobs:
-            for together in _by_home_and_step(handles, self._steps):
-                self._update(group, [handles[i] for i in together], [grads[i] for i in together])
+        for update in self.updates(p for p in trainable if id(p) in found):
+            detach = kernel(update.backend, "stop_gradient")
+            values = [detach(p.data) for p in update.parameters]
+            rule = _rule(type(self), update.backend.info.name, tuple(update.on.items()))
+            new_values, slots = rule(
+                values, [detach(found[id(p)]) for p in update.parameters], update.slots, update.numbers
+            )
+            for parameter, old, new in zip(update.parameters, values, new_values, strict=True):
+                if new is not old:  # else it was written in place
+                    parameter.write(new)
+            self.finish(update, slots)
 
-    def _update(self, group: Group, handles: list[Parameter], gradients: list[Tensor]) -> None:
-        backend = handles[0]._backend
-        assert backend is not None
-        detach = kernel(backend, "stop_gradient")
-        values = [detach(p.data) for p in handles]
-        slots = {name: [self._slot(p, name, backend) for p in handles] for name in self.slots_of(group)}
-        step = self._steps.get(id(handles[0]), 0) + 1
-        fixed = {k: v for k, v in group.items() if k != "params" and k not in self.numeric}
-        key = (backend.info.name, step == 1, *sorted((k, repr(v)) for k, v in fixed.items()))
-        rule = self._rules.get(key)
-        if rule is None:
-            rule = self._rules[key] = backend.accelerate(self.rule({**fixed, "first": step == 1}))
-        values, slots = rule(values, [detach(g) for g in gradients], slots, self.numbers(group, step))
-        for i, parameter in enumerate(handles):
-            parameter.write(values[i])
-            self._steps[id(parameter)] = step
+    def updates(self, parameters: Iterable[Parameter]) -> list[Update]:
+        """What a step of these parameters consists of, in the order of the groups; none is taken yet."""
+        wanted = {id(p) for p in parameters}
+        found: list[Update] = []
+        for group in self.param_groups:
+            names = self.slots_of(group)
+            together: dict[Any, list[Parameter]] = {}
+            for p in group["params"]:
+                if id(p) in wanted:
+                    counted, held = self._scalars.get(id(p)), self._state.get(id(p), {})
+                    fresh = any(name not in held for name in names)
+                    together.setdefault((p.backend, fresh, *(counted or {}).items()), []).append(p)
+            for (backend_name, fresh, *_), handles in together.items():
+                backend = get_backend(backend_name)
+                before = self._scalars.get(id(handles[0])) or {"step": 0, **self.scalars}
+                after = self.advance(group, before)
+                slots = {name: [self._slot(p, name, group, backend) for p in handles] for name in names}
+                found.append(
+                    Update(backend, handles, self.switches(group, after), slots, self.numbers(group, after, fresh), after)
+                )
+        return found
+
+    def finish(self, update: Update, slots: Slots) -> None:
+        """Keep the state after an update; the parameters have been written."""
+        for i, parameter in enumerate(update.parameters):
+            self._scalars[id(parameter)] = update.scalars
             self._state.setdefault(id(parameter), {}).update({name: column[i] for name, column in slots.items()})
 
-    def _slot(self, parameter: Parameter, name: str, backend: Backend) -> Tensor:
-        """One state tensor beside its parameter: zeros at first, moved where the net has moved."""
+    def _slot(self, parameter: Parameter, name: str, options: Mapping[str, Any], backend: Backend) -> Tensor:
+        """One state tensor beside its parameter: made when it is first needed, moved where the net has moved."""
         value = self._state.get(id(parameter), {}).get(name)
         live = parameter.data
         dtype, device = backend.dtype(live), backend.device(live)
         if value is None:
-            return backend.from_numpy(np.zeros(parameter.shape, dtypes.to_numpy_dtype(dtype)), dtype, device)  # type: ignore[arg-type]
+            start = np.full(backend.shape(live), self.initial(name, options), dtypes.to_numpy_dtype(dtype))
+            return backend.from_numpy(start, dtype, device)
         home = find_backend(value)
         assert home is not None
         if home is not backend or backend.dtype(value) != dtype or backend.device(value) != device:
             return backend.from_numpy(home.to_numpy(value), dtype, device)
         return value
 
+    def _handles(self) -> list[Parameter]:
+        return [p for group in self.param_groups for p in group["params"]]
+
     # ------------------------------------------------------------------ state
     def state_dict(self) -> dict[str, Any]:
-        """The state as PyTorch lays it out: ``{"state": {index: {"step": n, slot: tensor}}, "param_groups": [...]}``,
-        parameters numbered in the order of the groups."""
-        order = [p for g in self.param_groups for p in g["params"]]
-        number = {id(p): i for i, p in enumerate(order)}
-        state = {
-            i: {"step": self._steps[id(p)], **self._state.get(id(p), {})}
-            for i, p in enumerate(order)
-            if id(p) in self._steps
-        }
-        groups = [{**copy.deepcopy({k: v for k, v in g.items() if k != "params"}),
-                   "params": [number[id(p)] for p in g["params"]]} for g in self.param_groups]
-        return {"state": state, "param_groups": groups}
+        """A copy of the state as PyTorch lays it out: ``{"state": {index: {"step": n, slot: tensor}}, "param_groups":
+        [...]}``, parameters numbered in the order of the groups. PyTorch's optimiser of the same name can load it, where
+        the tensors are PyTorch's."""
+        return _state.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a state that ``state_dict`` gave, of this or another backend, or PyTorch's own optimiser of the same
-        name.
+        """Take over a copy of a state that ``state_dict`` gave, of this or another backend, or PyTorch's optimiser of the
+        same name.
 
         Raises:
-            StateDictError: it does not fit the groups; the optimiser is as it was.
+            StateDictError: it does not fit the parameters or this optimiser, which is then as it was.
         """
-        try:
-            groups, state = list(state_dict["param_groups"]), dict(state_dict["state"])
-            sizes = [len(g["params"]) for g in groups]
-        except (KeyError, TypeError) as error:
-            raise StateDictError(f"an optimiser's state expected 'state' and 'param_groups': {error}") from error
-        own = [len(g["params"]) for g in self.param_groups]
-        if sizes != own:
-            raise StateDictError(f"the state has parameter groups of sizes {sizes}, this optimiser of sizes {own}")
-        order = [p for g in self.param_groups for p in g["params"]]
-        numbers = [n for g in groups for n in g["params"]]
-        steps: dict[int, int] = {}
-        slots: dict[int, dict[str, Tensor]] = {}
-        for number, parameter in zip(numbers, order, strict=True):
-            entry = state.get(number)
-            if entry is None:
-                continue
-            steps[id(parameter)] = int(entry["step"]) if "step" in entry else 1
-            slots[id(parameter)] = {}
-            for name, value in entry.items():
-                if name == "step" or value is None:
-                    continue
-                shape = tuple(value.shape)
-                if shape != parameter.shape:
-                    raise StateDictError(f"{name} of {parameter} expected shape {parameter.shape}, got {shape}")
-                slots[id(parameter)][name] = value
-        for group, loaded in zip(self.param_groups, groups, strict=True):
-            group.update({k: v for k, v in loaded.items() if k in self.defaults})
-        self._steps, self._state = steps, slots
+        _state.load_state_dict(self, state_dict)
 
     def __repr__(self) -> str:
         lines = []
@@ -227,6 +271,13 @@ class Optimizer:
             options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
             lines.append(f"  group {i}: {len(group['params'])} parameters, {options}")
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+@functools.lru_cache(maxsize=256)
+def _rule(kind: type[Optimizer], backend_name: str, on: tuple[tuple[str, bool], ...]) -> Callable[..., Result]:
+    """The update rule of a class on a backend, compiled where the adapter does so; all its optimisers share it."""
+    backend = get_backend(backend_name)
+    return backend.accelerate(functools.partial(kind.update, lists_of(backend), dict(on)))
 
 
 def _lookup(gradients: Mapping[str, Tensor]) -> Callable[[Parameter], Tensor | None]:
@@ -249,19 +300,3 @@ def _check_gradient(parameter: Parameter, gradient: Tensor) -> None:
         )
     if backend.shape(gradient) != parameter.shape:
         raise ShapeError(f"the gradient of {parameter} expected shape {parameter.shape}, got {backend.shape(gradient)}")
-
-
-def _by_home_and_step(handles: Sequence[Parameter], steps: Mapping[int, int]) -> list[list[int]]:
-    """Positions of parameters that can be updated in one go: same backend, same step count."""
-    together: dict[tuple[str | None, int], list[int]] = {}
-    for i, handle in enumerate(handles):
-        together.setdefault((handle.backend, steps.get(id(handle), 0)), []).append(i)
-    return list(together.values())
-
-
-def check_range(name: str, value: float, low: float, high: float = float("inf"), *, open_high: bool = False) -> None:
-    """Raise ArgumentError unless ``low <= value <= high`` (``< high`` where that bound is open)."""
-    fits = isinstance(value, int | float) and low <= value and (value < high if open_high else value <= high)
-    if not fits:
-        limit = "" if high == float("inf") else f" and {'<' if open_high else '<='} {high:g}"
-        raise ArgumentError(f"{name} expected a number >= {low:g}{limit}, got {value!r}")

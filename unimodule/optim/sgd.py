@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ..backend import Tensor
 from ..errors import ArgumentError
-from .optimizer import Optimizer, Slots, check_range
+from ._checks import check_not_negative
+from .foreach import Foreach
+from .optimizer import Optimizer, Result, Scalars, Slots
 
 
 class SGD(Optimizer):
@@ -17,7 +19,7 @@ class SGD(Optimizer):
     b <- momentum * b + (1 - dampening) * g; then p <- p - lr * b, or p - lr * (g + momentum * b) with ``nesterov``.
 
     Args:
-        parameters: handles, or groups of them.
+        params: handles, or groups of them.
         lr: learning rate, >= 0.
         momentum: factor of the buffer, >= 0; 0 keeps none.
         dampening: what is taken off the new gradient in the buffer.
@@ -38,11 +40,12 @@ class SGD(Optimizer):
         >>> opt.step(grads)
     """
 
-    numeric: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    slots: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+    flags: ClassVar[tuple[str, ...]] = ("weight_decay", "maximize", "momentum", "nesterov")
 
     def __init__(
         self,
-        parameters: Iterable[Any],
+        params: Iterable[Any],
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -51,38 +54,45 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                    "nesterov": nesterov, "maximize": maximize}
-        super().__init__(parameters, defaults)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Learning rate, momentum and weight decay are not negative; Nesterov needs momentum and no dampening."""
-        check_range("lr", options["lr"], 0.0)
-        check_range("momentum", options["momentum"], 0.0)
-        check_range("weight_decay", options["weight_decay"], 0.0)
+        check_not_negative(options, ("lr", "momentum", "weight_decay"))
         if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
             raise ArgumentError("nesterov needs momentum > 0 and dampening 0")
 
     def slots_of(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The momentum buffer, where there is momentum."""
-        return ("momentum_buffer",) if options["momentum"] else ()
+        return self.slots if options["momentum"] else ()
 
-    def rule(self, options: Mapping[str, Any]) -> Callable[..., tuple[list[Tensor], Slots]]:
+    def numbers(self, options: Mapping[str, Any], scalars: Scalars, fresh: bool) -> dict[str, float]:
+        """The options; a buffer of zeros takes the whole of its first gradient."""
+        return {
+            "lr": float(options["lr"]),
+            "weight_decay": float(options["weight_decay"]),
+            "momentum": float(options["momentum"]),
+            "gain": 1.0 if fresh else 1.0 - options["dampening"],
+        }
+
+    @staticmethod
+    def update(
+        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+    ) -> Result:
         """See the class."""
-        momentum, dampening, nesterov = options["momentum"], options["dampening"], options["nesterov"]
-        sign, first = (-1.0 if options["maximize"] else 1.0), options["first"]
-
-        def update(
-            values: list[Tensor], gradients: list[Tensor], slots: Slots, numbers: dict[str, float]
-        ) -> tuple[list[Tensor], Slots]:
-            new_values, buffers = [], []
-            for i, (p, g) in enumerate(zip(values, gradients, strict=True)):
-                g = g * sign + p * numbers["weight_decay"]
-                if momentum:
-                    b = g if first else slots["momentum_buffer"][i] * momentum + g * (1 - dampening)
-                    buffers.append(b)
-                    g = g + b * momentum if nesterov else b
-                new_values.append(p - g * numbers["lr"])
-            return new_values, ({"momentum_buffer": buffers} if momentum else {})
-
-        return update
+        g = do.negative(gradients) if on["maximize"] else gradients
+        if on["weight_decay"]:
+            g = do.add(g, values, n["weight_decay"])
+        if not on["momentum"]:
+            return do.add_(values, g, -n["lr"]), {}
+        b = do.add_(do.scale_(slots["momentum_buffer"], n["momentum"]), g, n["gain"])
+        step = do.add(g, b, n["momentum"]) if on["nesterov"] else b
+        return do.add_(values, step, -n["lr"]), {"momentum_buffer": b}
