@@ -61,7 +61,7 @@ def load_state_dict(optimizer: Optimizer, source: Mapping[str, Any]) -> None:
                 scalars[id(parameter)], slots[id(parameter)] = _entry(optimizer, parameter, state[index], new)
     for group, new in zip(optimizer.param_groups, new_groups, strict=True):
         group.update(new)
-    optimizer._scalars, optimizer._state = scalars, slots
+    optimizer._scalars, optimizer._state, optimizer._homes = scalars, slots, {}
 
 
 def _options(loaded: Mapping[str, Any]) -> dict[str, Any]:

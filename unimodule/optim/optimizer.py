@@ -30,6 +30,7 @@ Scalars = dict[str, float]
 """What is counted on the host for a parameter, under PyTorch's names: ``"step"``, NAdam's ``"mu_product"``."""
 Slots = dict[str, list[Tensor]]
 """The state of several parameters during an update: name of a slot -> one tensor for each parameter."""
+Home = tuple[str, str, str]
 Result = tuple[list[Tensor], Slots]
 """What a rule returns: the parameters' new values and their new slots."""
 
@@ -38,10 +39,11 @@ SCHEDULED = frozenset({"initial_lr", "max_lr", "min_lr", "max_momentum", "base_m
 
 
 class Update(NamedTuple):
-    """A step of the parameters that take it together: one group's, on one backend, with the same history.
+    """A step of the parameters that take it together: one group's, with one home and the same history.
 
     Attributes:
         backend: the backend that holds them.
+        home: its name, their dtype and their device.
         parameters: their handles.
         on: what picks the operations of the rule; see ``Optimizer.switches``.
         slots: their state, on their device.
@@ -50,6 +52,7 @@ class Update(NamedTuple):
     """
 
     backend: Backend
+    home: Home
     parameters: list[Parameter]
     on: dict[str, bool]
     slots: Slots
@@ -86,6 +89,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._scalars: dict[int, Scalars] = {}
         self._state: dict[int, dict[str, Tensor]] = {}
+        self._homes: dict[int, Home] = {}  # of what is in _state; it may have moved with the net
         if isinstance(params, Module | Parameter | Mapping | str) or find_backend(params) is not None:
             raise ArgumentError(
                 f"{type(self).__name__} expected handles (net.parameters()) or groups of them, got {type(params).__name__}"
@@ -210,41 +214,53 @@ class Optimizer:
         found: list[Update] = []
         for group in self.param_groups:
             names = self.slots_of(group)
-            together: dict[Any, list[Parameter]] = {}
+            needed = set(names)
+            together: dict[tuple[Any, ...], list[Parameter]] = {}
             for p in group["params"]:
                 if id(p) in wanted:
-                    counted, held = self._scalars.get(id(p)), self._state.get(id(p), {})
-                    fresh = any(name not in held for name in names)
-                    together.setdefault((p.backend, fresh, *(counted or {}).items()), []).append(p)
-            for (backend_name, fresh, *_), handles in together.items():
-                backend = get_backend(backend_name)
-                before = self._scalars.get(id(handles[0])) or {"step": 0, **self.scalars}
-                after = self.advance(group, before)
-                slots = {name: [self._slot(p, name, group, backend) for p in handles] for name in names}
-                found.append(
-                    Update(backend, handles, self.switches(group, after), slots, self.numbers(group, after, fresh), after)
-                )
+                    backend = p._backend
+                    assert backend is not None
+                    home = (backend.info.name, p.dtype, backend.device(p.data))
+                    fresh = not (self._state.get(id(p), {}).keys() >= needed)
+                    counted = self._scalars.get(id(p))
+                    together.setdefault((home, fresh, *(counted.values() if counted else ())), []).append(p)
+            for (home, fresh, *_), handles in together.items():
+                backend = get_backend(home[0])
+                after = self.advance(group, self._scalars.get(id(handles[0])) or {"step": 0, **self.scalars})
+                columns = zip(*[self._slots(p, names, group, home) for p in handles], strict=True)
+                slots = {name: list(column) for name, column in zip(names, columns, strict=False)}
+                switches, numbers = self.switches(group, after), self.numbers(group, after, fresh)
+                found.append(Update(backend, home, handles, switches, slots, numbers, after))
         return found
 
     def finish(self, update: Update, slots: Slots) -> None:
         """Keep the state after an update; the parameters have been written."""
-        for i, parameter in enumerate(update.parameters):
-            self._scalars[id(parameter)] = update.scalars
-            self._state.setdefault(id(parameter), {}).update({name: column[i] for name, column in slots.items()})
+        for parameter, *tensors in zip(update.parameters, *slots.values(), strict=True):
+            key = id(parameter)
+            self._scalars[key], self._homes[key] = update.scalars, update.home
+            self._state.setdefault(key, {}).update(zip(slots, tensors, strict=True))
 
-    def _slot(self, parameter: Parameter, name: str, options: Mapping[str, Any], backend: Backend) -> Tensor:
-        """One state tensor beside its parameter: made when it is first needed, moved where the net has moved."""
-        value = self._state.get(id(parameter), {}).get(name)
-        live = parameter.data
-        dtype, device = backend.dtype(live), backend.device(live)
-        if value is None:
-            start = np.full(backend.shape(live), self.initial(name, options), dtypes.to_numpy_dtype(dtype))
-            return backend.from_numpy(start, dtype, device)
-        home = find_backend(value)
-        assert home is not None
-        if home is not backend or backend.dtype(value) != dtype or backend.device(value) != device:
-            return backend.from_numpy(home.to_numpy(value), dtype, device)
-        return value
+    def _slots(
+        self, parameter: Parameter, names: tuple[str, ...], options: Mapping[str, Any], home: Home
+    ) -> list[Tensor]:
+        """The state tensors beside a parameter: made when they are first needed, moved where the net has moved."""
+        held = self._state.get(id(parameter), {})
+        if self._homes.get(id(parameter)) == home and held.keys() >= set(names):
+            return [held[name] for name in names]
+        name, dtype, device = home
+        backend = get_backend(name)
+        found = []
+        for slot in names:
+            value = held.get(slot)
+            source = find_backend(value)
+            if value is None or source is None:
+                shape = backend.shape(parameter.data)
+                start = np.full(shape, self.initial(slot, options), dtypes.to_numpy_dtype(dtype))
+                value = backend.from_numpy(start, dtype, device)
+            elif source is not backend or backend.dtype(value) != dtype or backend.device(value) != device:
+                value = backend.from_numpy(source.to_numpy(value), dtype, device)
+            found.append(value)
+        return found
 
     def _handles(self) -> list[Parameter]:
         return [p for group in self.param_groups for p in group["params"]]
