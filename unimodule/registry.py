@@ -66,6 +66,11 @@ def info(name: str) -> BackendInfo:
 
     Raises:
         UnknownBackendError: there is none of that name.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.registry.info("numpy").framework
+        'numpy'
     """
     try:
         return infos()[name]
@@ -88,6 +93,11 @@ def get_backend(name: str) -> Backend:
     Raises:
         UnknownBackendError: there is none of that name.
         BackendNotInstalledError: its framework is not installed, or does not import.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.registry.get_backend("numpy").devices()
+        ['cpu']
     """
     try:
         return _loaded[name]
@@ -168,7 +178,14 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def current_backend() -> str:
-    """The name of the default backend, as the module's text orders it."""
+    """The name of the default backend, as the module's text orders it.
+
+    Example:
+        >>> import unimodule as um
+        >>> with um.use_backend("numpy"):
+        ...     um.current_backend()
+        'numpy'
+    """
     chosen = _override.get() or _default or os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
         return info(chosen).name
@@ -224,6 +241,11 @@ def parse_device(backend: Backend, device: str) -> str:
 
     Raises:
         DeviceError: the name is malformed, or there is no such device.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.registry.parse_device(um.registry.get_backend("numpy"), "cpu")
+        'cpu'
     """
     text = str(device).lower()
     kind, _, index = text.partition(":")

@@ -179,4 +179,6 @@ def test_links_lead_somewhere(page):
         assert place.exists(), f"{page.name} links to {target}, which is not there"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", place.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in map(_anchor, headings), f"{page.name} links to {target}; there is no such heading"
+            assert anchor in map(_anchor, headings), (
+                f"{page.name} links to {target}; there is no such heading"
+            )

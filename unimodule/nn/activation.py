@@ -78,6 +78,11 @@ class PReLU(Module):
         device, dtype: where the layer is to be, and its float dtype.
 
     Source: He et al., "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.PReLU().to("numpy")(np.array([-2.0, 3.0], "float32")).tolist()
+        [-0.5, 3.0]
     """
 
     weight: Tensor
@@ -103,6 +108,11 @@ class RReLU(Module):
     """Leaky ReLU whose slope is drawn from U(lower, upper) for each cell in training, and is their mean in evaluation.
 
     Source: Xu et al., "Empirical Evaluation of Rectified Activations", 2015, https://arxiv.org/abs/1505.00853
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.RReLU(0.25, 0.75).to("numpy").eval()(np.array([-2.0, 3.0], "float32")).tolist()
+        [-1.0, 3.0]
     """
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
@@ -157,6 +167,11 @@ class GELU(Module):
 
     Args:
         approximate: "none" (by erf), or "tanh".
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> [round(y, 4) for y in um.nn.GELU().to("numpy")(np.array([-1.0, 0.0, 1.0], "float32")).tolist()]
+        [-0.1587, 0.0, 0.8413]
     """
 
     def __init__(self, approximate: str = "none") -> None:

@@ -195,6 +195,11 @@ class BatchNorm2d(_BatchNorm):
     """``BatchNorm1d`` over (N, C, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.BatchNorm2d(3).to("numpy")(np.ones((2, 3, 4, 5), "float32")).shape
+        (2, 3, 4, 5)
     """
 
     ranks = (4,)
@@ -204,6 +209,11 @@ class BatchNorm3d(_BatchNorm):
     """``BatchNorm1d`` over (N, C, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.BatchNorm3d(3).to("numpy")(np.ones((2, 3, 4, 5, 6), "float32")).shape
+        (2, 3, 4, 5, 6)
     """
 
     ranks = (5,)
@@ -289,6 +299,11 @@ class InstanceNorm2d(_InstanceNorm):
     """``InstanceNorm1d`` over (N, C, H, W) or (C, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.InstanceNorm2d(3).to("numpy")(np.ones((2, 3, 4, 5), "float32")).shape
+        (2, 3, 4, 5)
     """
 
     ranks = (3, 4)
@@ -298,6 +313,11 @@ class InstanceNorm3d(_InstanceNorm):
     """``InstanceNorm1d`` over (N, C, D, H, W) or (C, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.InstanceNorm3d(3).to("numpy")(np.ones((2, 3, 4, 5, 6), "float32")).shape
+        (2, 3, 4, 5, 6)
     """
 
     ranks = (4, 5)

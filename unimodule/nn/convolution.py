@@ -227,6 +227,11 @@ class Conv3d(_Conv):
     """``Conv1d`` over (N, in_channels, D, H, W) or (in_channels, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.Conv3d(2, 4, 3, padding=1).to("numpy")(np.ones((1, 2, 5, 6, 7), "float32")).shape
+        (1, 4, 5, 6, 7)
     """
 
     rank = 3
@@ -358,6 +363,11 @@ class ConvTranspose2d(_ConvTranspose):
     """``ConvTranspose1d`` over (N, in_channels, H, W) or (in_channels, H, W); weight (in, out / groups, kH, kW).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.ConvTranspose2d(2, 4, 2, stride=2).to("numpy")(np.ones((1, 2, 5, 6), "float32")).shape
+        (1, 4, 10, 12)
     """
 
     rank = 2
@@ -367,6 +377,11 @@ class ConvTranspose3d(_ConvTranspose):
     """``ConvTranspose1d`` over (N, in_channels, D, H, W) or (in_channels, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.ConvTranspose3d(2, 4, 2, stride=2).to("numpy")(np.ones((1, 2, 3, 4, 5), "float32")).shape
+        (1, 4, 6, 8, 10)
     """
 
     rank = 3

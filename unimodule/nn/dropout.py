@@ -56,6 +56,12 @@ class Dropout1d(_Dropout):
         inplace: taken for PyTorch's sake; the input is never written.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> y = um.nn.Dropout1d(0.5).to("numpy")(np.ones((4, 3, 5), "float32"))
+        >>> set(y.sum(-1).ravel().tolist()) <= {0.0, 10.0}
+        True
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -70,6 +76,12 @@ class Dropout2d(_Dropout):
         inplace: taken for PyTorch's sake; the input is never written.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> y = um.nn.Dropout2d(0.5).to("numpy")(np.ones((4, 3, 2, 2), "float32"))
+        >>> set(y.sum((2, 3)).ravel().tolist()) <= {0.0, 8.0}
+        True
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -84,6 +96,11 @@ class Dropout3d(_Dropout):
         inplace: taken for PyTorch's sake; the input is never written.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.Dropout3d(0.5).to("numpy").eval()(np.ones((1, 1, 1, 1, 2), "float32")).ravel().tolist()
+        [1.0, 1.0]
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -78,7 +78,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def constant(value: float) -> Initializer:
-    """All elements equal ``value``."""
+    """All elements equal ``value``.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.init.constant(0.5)
+        constant(0.5)
+    """
     return _Named(f"constant({value})", lambda shape, rng: np.full(shape, value))
 
 
@@ -93,7 +99,13 @@ def ones() -> Initializer:
 
 
 def uniform(a: float = 0.0, b: float = 1.0) -> Initializer:
-    """Drawn from U(a, b)."""
+    """Drawn from U(a, b).
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.init.uniform(-1.0, 1.0)((2, 3), np.random.default_rng(0)).shape
+        (2, 3)
+    """
     return _Named(f"uniform({a}, {b})", lambda shape, rng: rng.uniform(a, b, shape))
 
 
@@ -164,6 +176,11 @@ def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "l
         a: negative slope of the leaky ReLU that follows.
         mode: "fan_in" keeps the variance of the forward pass, "fan_out" that of the backward pass.
         nonlinearity: what follows, see ``calculate_gain``.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.nn.Parameter(um.init.kaiming_uniform(), shape=(4, 3))
+        Parameter(shape=(4, 3), dtype='float32')
     """
     _check_mode(mode)
 

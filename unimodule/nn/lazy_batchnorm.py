@@ -58,6 +58,11 @@ class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """``BatchNorm2d`` without ``num_features``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.LazyBatchNorm2d().to("numpy")(np.ones((2, 3, 4, 5), "float32")).shape
+        (2, 3, 4, 5)
     """
 
     def infer_shapes(self, input: Tensor) -> None:
@@ -69,6 +74,11 @@ class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
     """``BatchNorm3d`` without ``num_features``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.LazyBatchNorm3d().to("numpy")(np.ones((2, 3, 4, 5, 6), "float32")).shape
+        (2, 3, 4, 5, 6)
     """
 
     def infer_shapes(self, input: Tensor) -> None:
@@ -80,6 +90,11 @@ class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """``InstanceNorm1d`` without ``num_features``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm1d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.LazyInstanceNorm1d().to("numpy")(np.ones((2, 3, 4), "float32")).shape
+        (2, 3, 4)
     """
 
     def infer_shapes(self, input: Tensor) -> None:
@@ -91,6 +106,11 @@ class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
     """``InstanceNorm2d`` without ``num_features``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.LazyInstanceNorm2d().to("numpy")(np.ones((2, 3, 4, 5), "float32")).shape
+        (2, 3, 4, 5)
     """
 
     def infer_shapes(self, input: Tensor) -> None:
@@ -102,6 +122,11 @@ class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """``InstanceNorm3d`` without ``num_features``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.LazyInstanceNorm3d().to("numpy")(np.ones((2, 3, 4, 5, 6), "float32")).shape
+        (2, 3, 4, 5, 6)
     """
 
     def infer_shapes(self, input: Tensor) -> None:

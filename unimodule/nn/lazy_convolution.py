@@ -61,6 +61,12 @@ class LazyConv2d(_LazyConv, Conv2d):
     """``Conv2d`` without ``in_channels``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyConv2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.LazyConv2d(8, 3).to("numpy")
+        >>> layer(np.ones((2, 5, 7, 7), "float32")).shape, layer.weight.shape
+        ((2, 8, 5, 5), (8, 5, 3, 3))
     """
 
     def infer_shapes(self, input: Tensor) -> None:
@@ -72,6 +78,12 @@ class LazyConv3d(_LazyConv, Conv3d):
     """``Conv3d`` without ``in_channels``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyConv3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.LazyConv3d(8, 3).to("numpy")
+        >>> layer(np.ones((2, 5, 4, 4, 4), "float32")).shape, layer.weight.shape
+        ((2, 8, 2, 2, 2), (8, 5, 3, 3, 3))
     """
 
     def infer_shapes(self, input: Tensor) -> None:
@@ -114,6 +126,12 @@ class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
     """``ConvTranspose1d`` without ``in_channels``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyConvTranspose1d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.LazyConvTranspose1d(8, 3).to("numpy")
+        >>> layer(np.ones((2, 5, 7), "float32")).shape, layer.weight.shape
+        ((2, 8, 9), (5, 8, 3))
     """
 
     def infer_shapes(self, input: Tensor, output_size: Any = None) -> None:
@@ -125,6 +143,12 @@ class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     """``ConvTranspose2d`` without ``in_channels``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyConvTranspose2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.LazyConvTranspose2d(8, 3).to("numpy")
+        >>> layer(np.ones((2, 5, 7, 7), "float32")).shape, layer.weight.shape
+        ((2, 8, 9, 9), (5, 8, 3, 3))
     """
 
     def infer_shapes(self, input: Tensor, output_size: Any = None) -> None:
@@ -136,6 +160,12 @@ class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
     """``ConvTranspose3d`` without ``in_channels``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LazyConvTranspose3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.LazyConvTranspose3d(8, 3).to("numpy")
+        >>> layer(np.ones((2, 5, 4, 4, 4), "float32")).shape, layer.weight.shape
+        ((2, 8, 6, 6, 6), (5, 8, 3, 3, 3))
     """
 
     def infer_shapes(self, input: Tensor, output_size: Any = None) -> None:

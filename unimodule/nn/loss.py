@@ -83,6 +83,11 @@ class NLLLoss(_WeightedLoss):
     """Negative log-likelihood -weight[y] * input[y] of log-probabilities; arguments as ``CrossEntropyLoss``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.nn.NLLLoss()(np.array([[-0.5, -1.0]], "float32"), np.array([1])))
+        1.0
     """
 
     def __init__(
@@ -104,6 +109,11 @@ class MSELoss(_Loss):
     """(input - target)^2, reduced; input and target of one shape.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.nn.MSELoss()(np.array([1.0, 3.0], "float32"), np.zeros(2, "float32")))
+        5.0
     """
 
     def __init__(
@@ -119,6 +129,11 @@ class L1Loss(_Loss):
     """abs(input - target), reduced; input and target of one shape.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.nn.L1Loss()(np.array([1.0, -3.0], "float32"), np.zeros(2, "float32")))
+        2.0
     """
 
     def __init__(
@@ -134,6 +149,12 @@ class HuberLoss(_Loss):
     """d^2 / 2 where d = abs(input - target) <= ``delta``, ``delta`` * (d - ``delta`` / 2) elsewhere, reduced.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> loss = um.nn.HuberLoss(reduction="none").to("numpy")
+        >>> loss(np.array([0.5, 3.0], "float32"), np.zeros(2, "float32")).tolist()
+        [0.125, 2.5]
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -148,6 +169,12 @@ class SmoothL1Loss(_Loss):
     """d^2 / (2 ``beta``) where d = abs(input - target) < ``beta``, d - ``beta`` / 2 elsewhere, reduced.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> loss = um.nn.SmoothL1Loss(reduction="none").to("numpy")
+        >>> loss(np.array([0.5, 3.0], "float32"), np.zeros(2, "float32")).tolist()
+        [0.125, 2.5]
     """
 
     def __init__(
@@ -168,6 +195,11 @@ class BCELoss(_WeightedLoss):
     """-weight * (y * log(x) + (1 - y) * log(1 - x)) of probabilities x and targets y, reduced.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> round(um.ops.item(um.nn.BCELoss()(np.array([0.5, 0.5], "float32"), np.ones(2, "float32"))), 4)
+        0.6931
     """
 
     def __init__(
@@ -193,6 +225,11 @@ class BCEWithLogitsLoss(_WeightedLoss):
         pos_weight: weight of positive targets, broadcasts to the input.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> round(um.ops.item(um.nn.BCEWithLogitsLoss()(np.zeros(2, "float32"), np.ones(2, "float32"))), 4)
+        0.6931
     """
 
     pos_weight: Tensor | None
@@ -218,6 +255,11 @@ class KLDivLoss(_Loss):
     """target * (log(target) - input), reduced: the divergence of exp(input) from target.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.nn.KLDivLoss(reduction="sum")(np.zeros(2, "float32"), np.ones(2, "float32")))
+        0.0
     """
 
     def __init__(

@@ -85,6 +85,11 @@ class MaxPool2d(_MaxPool):
     """``MaxPool1d`` over (N, C, H, W) or (C, H, W); sizes are one integer or one for each axis.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.MaxPool2d(2)(np.ones((2, 3, 7, 8), "float32")).shape
+        (2, 3, 3, 4)
     """
 
     rank = 2
@@ -94,6 +99,11 @@ class MaxPool3d(_MaxPool):
     """``MaxPool1d`` over (N, C, D, H, W) or (C, D, H, W); sizes are one integer or one for each axis.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.MaxPool3d(2)(np.ones((2, 3, 5, 6, 7), "float32")).shape
+        (2, 3, 2, 3, 3)
     """
 
     rank = 3
@@ -183,6 +193,11 @@ class AvgPool2d(_AvgPool):
     """``AvgPool1d`` over (N, C, H, W) or (C, H, W); ``divisor_override`` is divided by instead of the count.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.AvgPool2d(2)(np.ones((2, 3, 7, 8), "float32")).shape
+        (2, 3, 3, 4)
     """
 
     rank = 2
@@ -192,6 +207,11 @@ class AvgPool3d(_AvgPool):
     """``AvgPool2d`` over (N, C, D, H, W) or (C, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.AvgPool3d(2)(np.ones((2, 3, 5, 6, 7), "float32")).shape
+        (2, 3, 2, 3, 3)
     """
 
     rank = 3
@@ -249,6 +269,11 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     """``AdaptiveAvgPool1d`` over (N, C, H, W) or (C, H, W); None in ``output_size`` keeps an axis as it is.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.AdaptiveAvgPool2d(4)(np.ones((2, 3, 7, 8), "float32")).shape
+        (2, 3, 4, 4)
     """
 
     rank = 2
@@ -258,6 +283,11 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     """``AdaptiveAvgPool1d`` over (N, C, D, H, W) or (C, D, H, W); None in ``output_size`` keeps an axis as it is.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.AdaptiveAvgPool3d(2)(np.ones((2, 3, 5, 6, 7), "float32")).shape
+        (2, 3, 2, 2, 2)
     """
 
     rank = 3

@@ -229,6 +229,12 @@ class GRU(_OneState):
         ShapeError, DtypeError: input or state do not fit.
 
     Source: Cho et al., 2014, https://arxiv.org/abs/1406.1078; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> y, h = um.nn.GRU(3, 4, batch_first=True).to("numpy")(np.ones((2, 5, 3), "float32"))
+        >>> y.shape, h.shape
+        ((2, 5, 4), (1, 2, 4))
     """
 
     gates = 3
@@ -247,6 +253,12 @@ class RNN(_OneState):
         ArgumentError: ``nonlinearity`` is neither.
 
     Source: Elman, 1990; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> y, h = um.nn.RNN(3, 4, num_layers=2).to("numpy")(np.ones((5, 2, 3), "float32"))
+        >>> y.shape, h.shape
+        ((5, 2, 4), (2, 2, 4))
     """
 
     def __init__(

@@ -77,6 +77,12 @@ class LSTMCell(RNNCellBase):
     """One step of ``LSTM``: input (N, I) or (I,), ``hx`` None (zeros) or (h, c) of (N, H) or (H,) -> the next (h, c).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> h, c = um.nn.LSTMCell(3, 4).to("numpy")(np.ones((2, 3), "float32"))
+        >>> h.shape, c.shape
+        ((2, 4), (2, 4))
     """
 
     gates = 4
@@ -91,6 +97,11 @@ class GRUCell(RNNCellBase):
     """One step of ``GRU``: input (N, I) or (I,), ``hx`` None (zeros) or h (N, H) or (H,) -> the next h.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.GRUCell(3, 4).to("numpy")(np.ones((2, 3), "float32")).shape
+        (2, 4)
     """
 
     gates = 3
@@ -104,6 +115,11 @@ class RNNCell(RNNCellBase):
     """One step of ``RNN``: input (N, I) or (I,), ``hx`` None (zeros) or h (N, H) or (H,) -> the next h.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.RNNCell(3, 4).to("numpy")(np.ones((2, 3), "float32")).shape
+        (2, 4)
     """
 
     def __init__(

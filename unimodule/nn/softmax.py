@@ -53,6 +53,11 @@ class Softmax2d(Module):
 
     Raises:
         ShapeError: the input has neither three nor four axes.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.Softmax2d().to("numpy")(np.zeros((1, 4, 1, 2), "float32")).ravel().tolist()
+        [0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -141,6 +141,12 @@ class TransformerDecoderLayer(_Layer):
 
     Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762;
     https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.TransformerDecoderLayer(8, 2, dim_feedforward=16).to("numpy").eval()
+        >>> layer(np.ones((4, 3, 8), "float32"), np.ones((5, 3, 8), "float32")).shape
+        (4, 3, 8)
     """
 
     def __init__(
@@ -206,6 +212,13 @@ class TransformerEncoder(Module):
     Calling it: ``encoder(src, mask=None, src_key_padding_mask=None, is_causal=None)``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16)
+        >>> net = um.nn.TransformerEncoder(layer, num_layers=2).to("numpy").eval()
+        >>> net(np.ones((5, 3, 8), "float32")).shape
+        (5, 3, 8)
     """
 
     def __init__(
@@ -241,6 +254,13 @@ class TransformerDecoder(Module):
     memory_key_padding_mask=None, tgt_is_causal=None, memory_is_causal=False)``.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> layer = um.nn.TransformerDecoderLayer(8, 2, dim_feedforward=16)
+        >>> net = um.nn.TransformerDecoder(layer, num_layers=2).to("numpy").eval()
+        >>> net(np.ones((4, 3, 8), "float32"), np.ones((5, 3, 8), "float32")).shape
+        (4, 3, 8)
     """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:

@@ -63,6 +63,11 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
         ShapeError: ``weight`` has neither one element nor one for each channel.
 
     Source: He et al., "Delving Deep into Rectifiers", 2015, https://arxiv.org/abs/1502.01852
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.prelu(np.array([[-2.0, 3.0]]), np.array([0.5])).tolist()
+        [[-1.0, 3.0]]
     """
     shape, slopes = expect_tensor("prelu", x).shape(x), expect_tensor("prelu", weight).shape(weight)
     channels = shape[1] if len(shape) > 1 else 1
@@ -88,6 +93,11 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, ``alpha`` * (exp(x) - 1) elsewhere.
 
     Source: Clevert et al., "Fast and Accurate Deep Network Learning by ELUs", 2015, https://arxiv.org/abs/1511.07289
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.elu(np.array([-2.0, 0.0, 2.0])).round(4).tolist()
+        [-0.8647, 0.0, 2.0]
     """
     return elu_(x, alpha)
 
@@ -97,6 +107,11 @@ def selu(x: Tensor) -> Tensor:
     """scale * elu(x, alpha) with the two constants that keep mean 0 and variance 1 from layer to layer.
 
     Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017, https://arxiv.org/abs/1706.02515
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.selu(np.array([-2.0, 0.0, 2.0])).round(4).tolist()
+        [-1.5202, 0.0, 2.1014]
     """
     return ops.multiply(elu(x, SELU_ALPHA), SELU_SCALE)
 
@@ -115,6 +130,11 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
 
     Raises:
         ArgumentError: alpha is 0.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.celu(np.array([-2.0, 0.0, 2.0])).round(4).tolist()
+        [-0.8647, 0.0, 2.0]
     """
     if alpha == 0:
         raise ArgumentError("celu expected an alpha other than 0")
@@ -135,6 +155,11 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
     Raises:
         ArgumentError: ``min_val`` is greater than ``max_val``.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.hardtanh(np.array([-2.0, 0.0, 2.0])).tolist()
+        [-1.0, 0.0, 1.0]
     """
     if min_val > max_val:
         raise ArgumentError(f"hardtanh expected min_val <= max_val, got {min_val} and {max_val}")
@@ -157,6 +182,11 @@ def hardswish(x: Tensor) -> Tensor:
     """x * min(max(x + 3, 0), 6) / 6.
 
     Source: Howard et al., "Searching for MobileNetV3", 2019, https://arxiv.org/abs/1905.02244
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.hardswish(np.array([-4.0, 0.0, 4.0])).tolist()
+        [-0.0, 0.0, 4.0]
     """
     # In three pieces for PyTorch's gradient at the bends: 0 at -3 and 1 at 3.
     bent = ops.logical_and(ops.greater(x, -3.0), ops.less(x, 3.0))
@@ -199,6 +229,11 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 
     Raises:
         ArgumentError: ``lambd`` is negative.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.softshrink(np.array([-2.0, 0.0, 2.0])).tolist()
+        [-1.5, 0.0, 1.5]
     """
     if lambd < 0:
         raise ArgumentError(f"softshrink expected lambd >= 0, got {lambd}")
@@ -220,6 +255,11 @@ def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x), also called swish.
 
     Source: Elfwing et al., 2017, https://arxiv.org/abs/1702.03118
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.silu(np.array([-2.0, 0.0, 2.0])).round(4).tolist()
+        [-0.2384, 0.0, 1.7616]
     """
     return ops.multiply(x, sigmoid(x))
 
@@ -246,6 +286,11 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
         ArgumentError: ``approximate`` is neither.
 
     Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, https://arxiv.org/abs/1606.08415
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.gelu(np.array([-1.0, 0.0, 1.0])).round(4).tolist()
+        [-0.1587, 0.0, 0.8413]
     """
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu expected approximate 'none' or 'tanh', got {approximate!r}")
@@ -284,6 +329,11 @@ def mish(x: Tensor) -> Tensor:
     """x * tanh(softplus(x)).
 
     Source: Misra, "Mish", 2019, https://arxiv.org/abs/1908.08681
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.mish(np.array([-2.0, 0.0, 2.0])).round(4).tolist()
+        [-0.2525, 0.0, 1.944]
     """
     return ops.multiply(x, ops.tanh(softplus(x)))
 

@@ -126,6 +126,11 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     Raises:
         ShapeError: the shapes do not broadcast.
         DtypeError: ``x`` is boolean.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.clip(np.array([-1.0, 0.5, 3.0]), 0, 1).tolist()
+        [0.0, 0.5, 1.0]
     """
     backend = expect_tensor("clip", x)
     if backend.dtype(x) == "bool":

@@ -116,7 +116,13 @@ def _has_array(obj: Any) -> bool:
 
 # ---------------------------------------------------------------------- out of and between backends
 def to_numpy(x: Tensor, /) -> np.ndarray[Any, Any]:
-    """A copy of ``x`` as a NumPy array on the host, gradient or not."""
+    """A copy of ``x`` as a NumPy array on the host, gradient or not.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.to_numpy(um.ops.ones((2,), backend="numpy"))
+        array([1., 1.], dtype=float32)
+    """
     return expect_tensor("to_numpy", x).to_numpy(x)
 
 
@@ -147,6 +153,11 @@ def to_device(x: Tensor, device: str, /) -> Tensor:
 
     Raises:
         DeviceError: there is no such device.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.ops.device(um.ops.to_device(um.ops.ones((2,), backend="numpy"), "cpu"))
+        'cpu'
     """
     backend = expect_tensor("to_device", x)
     target = parse_device(backend, device)
@@ -158,6 +169,11 @@ def item(x: Tensor, /) -> bool | int | float:
 
     Raises:
         ShapeError: it has another number of elements than one.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.sum(np.ones((2, 3))))
+        6.0
     """
     backend = expect_tensor("item", x)
     if any(n != 1 for n in shape_of(x)):
@@ -168,7 +184,14 @@ def item(x: Tensor, /) -> bool | int | float:
 @unary
 @required
 def stop_gradient(x: Tensor, /) -> Tensor:
-    """The same values, through which no gradient flows."""
+    """The same values, through which no gradient flows.
+
+    Example:
+        >>> import unimodule as um
+        >>> x = um.ops.asarray([3.0], backend="numpy")
+        >>> um.grad(lambda x: um.ops.sum(x * um.ops.stop_gradient(x)))(x).tolist()
+        [3.0]
+    """
 
 
 # ---------------------------------------------------------------------- what a tensor is

@@ -140,6 +140,11 @@ def arange(
 
     Raises:
         ArgumentError: the step is 0.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.ops.arange(1, 7, 2, backend="numpy").tolist()
+        [1, 3, 5]
     """
     start, stop = (0, start) if stop is None else (start, stop)
     if step == 0:
@@ -169,6 +174,11 @@ def linspace(
 
     Raises:
         ArgumentError: ``num`` is negative.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.ops.linspace(0.0, 1.0, 5, backend="numpy").tolist()
+        [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     if (count := operator.index(num)) < 0:
         raise ArgumentError(f"ops.linspace got num={num}")
@@ -206,6 +216,11 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
     Raises:
         ArgumentError: another ``indexing``.
         ShapeError: one is not a vector.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> [g.tolist() for g in um.ops.meshgrid(np.array([1, 2]), np.array([3, 4, 5]))]
+        [[[1, 2], [1, 2], [1, 2]], [[3, 3], [4, 4], [5, 5]]]
     """
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f"ops.meshgrid got indexing={indexing!r}; expected 'xy' or 'ij'")
@@ -238,6 +253,11 @@ def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
 
     Raises:
         ShapeError: ``x`` has fewer than two axes.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.tril(np.ones((2, 3)), k=1).tolist()
+        [[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]
     """
     return _triangle("tril", x, k, lower=True)
 
@@ -247,6 +267,11 @@ def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
 
     Raises:
         ShapeError: ``x`` has fewer than two axes.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.triu(np.ones((2, 3))).tolist()
+        [[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
     """
     return _triangle("triu", x, k, lower=False)
 

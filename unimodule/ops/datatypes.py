@@ -47,6 +47,11 @@ def astype(x: Tensor, dtype: Any, /, *, copy: Any = True, device: str | None = N
 
     Raises:
         DtypeError: the backend has no such dtype, or needs a switch for it that is off.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.astype(np.array([-1.7, 2.9]), "int32").tolist()
+        [-1, 2]
     """
     backend, wanted = expect_tensor("astype", x), dtypes.canonical(dtype)
     out = x if backend.dtype(x) == wanted else astype_(x, wanted)
@@ -142,6 +147,11 @@ def finfo(dtype: Any, /) -> FloatInfo:
 
     Raises:
         DtypeError: it is not a floating one.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.ops.finfo("bfloat16").eps
+        0.0078125
     """
     name = _dtype_of(dtype)
     if not dtypes.is_floating(name):
@@ -158,6 +168,11 @@ def iinfo(dtype: Any, /) -> IntegerInfo:
 
     Raises:
         DtypeError: it is not an integer one.
+
+    Example:
+        >>> import unimodule as um
+        >>> um.ops.iinfo("int8").max
+        127
     """
     name = _dtype_of(dtype)
     if not dtypes.is_integer(name):

@@ -157,6 +157,11 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
         ShapeError, ArgumentError: the arguments do not fit.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.mse_loss(np.array([1.0, 3.0]), np.zeros(2)))
+        5.0
     """
     backend, input, target, weight = _pair("mse_loss", input, target, weight, reduction=reduction)
     if weight is None:
@@ -173,6 +178,11 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tens
         ShapeError, ArgumentError: the arguments do not fit.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.l1_loss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.l1_loss(np.array([1.0, -3.0]), np.zeros(2)))
+        2.0
     """
     backend, input, target, weight = _pair("l1_loss", input, target, weight, reduction=reduction)
     if weight is None:
@@ -193,6 +203,11 @@ def huber_loss(
         ShapeError, ArgumentError: the arguments do not fit, or ``delta`` is not positive.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.huber_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none").tolist()
+        [0.125, 2.5]
     """
     if delta <= 0:
         raise ArgumentError(f"huber_loss expected delta > 0, got {delta}")
@@ -210,6 +225,11 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
         ShapeError, ArgumentError: the arguments do not fit, or ``beta`` is negative. With 0 it is ``l1_loss``.
 
     Source: Girshick, "Fast R-CNN", 2015; https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.smooth_l1_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none").tolist()
+        [0.125, 2.5]
     """
     if beta < 0:
         raise ArgumentError(f"smooth_l1_loss expected beta >= 0, got {beta}")
@@ -239,6 +259,11 @@ def binary_cross_entropy_with_logits(
         ShapeError, ArgumentError: the arguments do not fit.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.binary_cross_entropy_with_logits(np.zeros(2), np.array([0.0, 1.0])))
+        0.6931471805599453
     """
     name = "binary_cross_entropy_with_logits"
     backend, input, target, weight, pos_weight = _pair(
@@ -264,6 +289,11 @@ def binary_cross_entropy(
         ShapeError, ArgumentError: the arguments do not fit, or (eagerly, on the CPU) an input or target is no probability.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.binary_cross_entropy(np.array([0.5, 0.5]), np.array([0.0, 1.0])))
+        0.6931471805599453
     """
     name = "binary_cross_entropy"
     backend, input, target, weight = _pair(name, input, target, weight, reduction=reduction, same_shape=True)
@@ -292,6 +322,11 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
         ShapeError, ArgumentError: the arguments do not fit.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.kl_div(np.log(np.array([0.5, 0.5])), np.array([0.5, 0.5])))
+        0.0
     """
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     backend, input, target = _pair("kl_div", input, target, reduction="none")

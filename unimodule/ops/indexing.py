@@ -100,6 +100,11 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
         OutOfRangeError: an index is out of range.
         ShapeError: the shapes do not fit, or there is no such axis.
         DtypeError: the indices are not integers.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.take_along_axis(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1], [0]]), axis=1).tolist()
+        [[2.0], [3.0]]
     """
     backend, x, indices = _indices("take_along_axis", x, indices)
     shape, wanted = shape_of(x), shape_of(indices)
@@ -123,6 +128,11 @@ def where(condition: Tensor, x1: Any, x2: Any, /) -> Tensor:
     Raises:
         ShapeError: the shapes do not broadcast.
         DtypeError: the condition is not boolean.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.where(np.array([True, False]), np.array([1.0, 2.0]), 0.0).tolist()
+        [1.0, 0.0]
     """
     backend = find_backend(x1)
     alike = backend is not None and type(x1) is type(x2) and x1.dtype == x2.dtype

@@ -57,6 +57,11 @@ def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
 
     Raises:
         ShapeError: the shapes differ, or the new axis is out of range.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.stack([np.zeros(3), np.ones(3)], axis=1).shape
+        (3, 2)
     """
     if not len(arrays):
         raise ArgumentError("ops.stack got no tensors")
@@ -73,6 +78,11 @@ def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> [x.tolist() for x in um.ops.unstack(np.array([[1, 2], [3, 4]]))]
+        [[1, 2], [3, 4]]
     """
     expect_tensor("unstack", x)
     shape = shape_of(x)

@@ -30,6 +30,11 @@ def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
         ShapeError: K differs, leading axes do not broadcast, or an operand is a scalar.
 
     Source: https://data-apis.org/array-api/2023.12/API_specification/generated/array_api.matmul.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
+        (5, 2, 4)
     """
 
 
@@ -55,6 +60,11 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
 
     Raises:
         ShapeError: it has fewer than two.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.matrix_transpose(np.ones((5, 2, 3))).shape
+        (5, 3, 2)
     """
     expect_tensor("matrix_transpose", x)
     if (rank := len(shape_of(x))) < 2:
@@ -71,6 +81,11 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
 
     Raises:
         ShapeError: the sizes differ, or there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.vecdot(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones(2)).tolist()
+        [3.0, 7.0]
     """
     backend, (x1, x2) = gather("vecdot", x1, x2)
     a, b = shape_of(x1), shape_of(x2)
@@ -87,6 +102,11 @@ def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
 
     Raises:
         ShapeError: one is not a vector.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.outer(np.array([1.0, 2.0]), np.array([3.0, 4.0])).tolist()
+        [[3.0, 4.0], [6.0, 8.0]]
     """
     _, (x1, x2) = gather("outer", x1, x2)
     if len(shape_of(x1)) != 1 or len(shape_of(x2)) != 1:

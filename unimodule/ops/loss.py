@@ -149,6 +149,11 @@ def nll_loss(
         OutOfRangeError: a target is no class (eagerly, on the CPU).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.item(um.ops.nll_loss(np.array([[-0.5, -1.0]]), np.array([1])))
+        1.0
     """
     check_reduction("nll_loss", reduction)
     backend, (input, target, weight) = gather("nll_loss", input, target, weight, same_dtype=(0, 2))

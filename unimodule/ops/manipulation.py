@@ -83,6 +83,11 @@ def flatten(x: Tensor, /, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 
     Raises:
         ShapeError: there is no such axis, or the first lies behind the last.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.flatten(np.ones((2, 3, 4)), 1).shape
+        (2, 12)
     """
     expect_tensor("flatten", x)
     shape = shape_of(x) or (1,)
@@ -97,6 +102,11 @@ def expand_dims(x: Tensor, /, *, axis: int | Shape = 0) -> Tensor:
 
     Raises:
         ShapeError: the position is out of range.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.expand_dims(np.ones((2, 3)), axis=1).shape
+        (2, 1, 3)
     """
     expect_tensor("expand_dims", x)
     shape = shape_of(x)
@@ -110,6 +120,11 @@ def squeeze(x: Tensor, /, axis: int | Shape) -> Tensor:
 
     Raises:
         ShapeError: there is no such axis, or its size is not 1.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.squeeze(np.ones((2, 1, 3)), 1).shape
+        (2, 3)
     """
     expect_tensor("squeeze", x)
     shape = shape_of(x)
@@ -125,6 +140,11 @@ def permute_dims(x: Tensor, /, axes: Shape) -> Tensor:
 
     Raises:
         ShapeError: ``axes`` is not a permutation of the axes.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.permute_dims(np.ones((2, 3, 4)), (2, 0, 1)).shape
+        (4, 2, 3)
     """
     expect_tensor("permute_dims", x)
     rank, order = len(shape_of(x)), as_shape("permute_dims", axes)
@@ -139,6 +159,11 @@ def moveaxis(x: Tensor, source: int | Shape, destination: int | Shape, /) -> Ten
 
     Raises:
         ShapeError: there is no such axis, or there are more sources than destinations.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.moveaxis(np.ones((2, 3, 4)), 0, -1).shape
+        (3, 4, 2)
     """
     expect_tensor("moveaxis", x)
     rank = len(shape_of(x))
@@ -156,6 +181,11 @@ def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.swapaxes(np.ones((2, 3, 4)), 0, 2).shape
+        (4, 3, 2)
     """
     expect_tensor("swapaxes", x)
     order = list(range(len(shape_of(x))))
@@ -169,6 +199,11 @@ def flip(x: Tensor, /, *, axis: int | Shape | None = None) -> Tensor:
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.flip(np.array([1, 2, 3])).tolist()
+        [3, 2, 1]
     """
     expect_tensor("flip", x)
     axes = many_axes("flip", axis, len(shape_of(x)))
@@ -185,6 +220,11 @@ def roll(x: Tensor, /, shift: int | Shape, *, axis: int | Shape | None = None) -
 
     Raises:
         ShapeError: there is no such axis, or not one shift for each axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.roll(np.array([1, 2, 3]), 1).tolist()
+        [3, 1, 2]
     """
     expect_tensor("roll", x)
     shape = shape_of(x)
@@ -212,6 +252,11 @@ def broadcast_to(x: Tensor, /, shape: Any) -> Tensor:
 
     Raises:
         ShapeError: it does not broadcast to that.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.broadcast_to(np.array([1, 2]), (2, 2)).tolist()
+        [[1, 2], [1, 2]]
     """
     expect_tensor("broadcast_to", x)
     old, new = shape_of(x), as_shape("broadcast_to", shape)
@@ -227,6 +272,11 @@ def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
 
     Raises:
         ShapeError: they do not broadcast.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> [x.shape for x in um.ops.broadcast_arrays(np.ones((3, 1)), np.ones(4))]
+        [(3, 4), (3, 4)]
     """
     _, found = gather("broadcast_arrays", *arrays, same_dtype=())
     shape = broadcast_shapes("broadcast_arrays", *map(shape_of, found))
@@ -289,6 +339,11 @@ def tile(x: Tensor, repetitions: Any, /) -> Tensor:
 
     Raises:
         ShapeError: a number is negative.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.tile(np.array([1, 2]), (2, 2)).tolist()
+        [[1, 2, 1, 2], [1, 2, 1, 2]]
     """
     expect_tensor("tile", x)
     times, shape = as_shape("tile", repetitions), shape_of(x)
@@ -311,6 +366,11 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], /, *, value: float = 0.0) 
 
     Raises:
         ShapeError: there is not one pair for each axis, or a width is negative.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.pad(np.ones((1, 2)), [(0, 1), (1, 0)]).tolist()
+        [[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
     """
     expect_tensor("pad", x)
     shape = shape_of(x)

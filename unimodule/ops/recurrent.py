@@ -178,6 +178,13 @@ def lstm(
         ShapeError: x, h0 or c0 do not fit.
 
     Source: Hochreiter and Schmidhuber, 1997; https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> weights = [(np.ones((16, 3)), np.ones((16, 4)), None, None, None)]
+        >>> y, h, c = um.ops.lstm(np.ones((5, 2, 3)), np.zeros((1, 2, 4)), np.zeros((1, 2, 4)), weights)
+        >>> y.shape, h.shape, c.shape
+        ((5, 2, 4), (1, 2, 4), (1, 2, 4))
     """
     backend, (x, h0, c0), rows = _gather_stack("lstm", x, (h0, c0), weights)
     return _call_stack(backend, lstm_, dropout, x, h0, c0, rows, num_layers, bidirectional, dropout)
@@ -200,6 +207,13 @@ def gru(
     Arguments as ``lstm``, with gates in the order r, z, n and no projection; returns y and the last h.
 
     Source: Cho et al., 2014, https://arxiv.org/abs/1406.1078; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> weights = [(np.ones((12, 3)), np.ones((12, 4)), None, None, None)]
+        >>> y, h = um.ops.gru(np.ones((5, 2, 3)), np.zeros((1, 2, 4)), weights)
+        >>> y.shape, h.shape
+        ((5, 2, 4), (1, 2, 4))
     """
     backend, (x, h0), rows = _gather_stack("gru", x, (h0,), weights)
     return _call_stack(backend, gru_, dropout, x, h0, rows, num_layers, bidirectional, dropout)
@@ -219,6 +233,13 @@ def rnn(
     Arguments as ``lstm``, with one gate and no projection; returns y and the last h.
 
     Source: Elman, 1990; https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> weights = [(np.ones((4, 3)), np.ones((4, 4)), None, None, None)]
+        >>> y, h = um.ops.rnn(np.ones((5, 2, 3)), np.zeros((1, 2, 4)), weights)
+        >>> y.shape, h.shape
+        ((5, 2, 4), (1, 2, 4))
     """
     backend, (x, h0), rows = _gather_stack("rnn", x, (h0,), weights)
     return _call_stack(backend, rnn_, dropout, x, h0, rows, num_layers, bidirectional, dropout, nonlinearity)

@@ -140,6 +140,11 @@ def max(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Raises:
         ShapeError: there is no such axis, or it is empty.
         DtypeError: ``x`` is boolean.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.max(np.array([[1.0, 5.0], [7.0, 3.0]]), axis=1).tolist()
+        [5.0, 7.0]
     """
     axis = _ordered("max", x, axis)
     return x if axis == () else max_(x, axis=axis, keepdims=keepdims)
@@ -151,6 +156,11 @@ def min(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Raises:
         ShapeError: there is no such axis, or it is empty.
         DtypeError: ``x`` is boolean.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.min(np.array([[1.0, 5.0], [7.0, 3.0]]), axis=1).tolist()
+        [1.0, 3.0]
     """
     axis = _ordered("min", x, axis)
     return x if axis == () else min_(x, axis=axis, keepdims=keepdims)
@@ -173,6 +183,11 @@ def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.mean(np.array([[1.0, 5.0], [7.0, 3.0]]), axis=0).tolist()
+        [4.0, 4.0]
     """
     x = to_float(expect_tensor("mean", x), x)
     axis, _ = _reduced("mean", x, axis)
@@ -203,6 +218,12 @@ def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> x = np.array([1.0, 3.0])
+        >>> um.ops.item(um.ops.var(x)), um.ops.item(um.ops.var(x, correction=1))
+        (1.0, 2.0)
     """
     x = to_float(expect_tensor("var", x), x)
     axis, _ = _reduced("var", x, axis)
@@ -269,6 +290,11 @@ def cumulative_sum(
 
     Raises:
         ShapeError: there is no such axis, or none was given.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.cumulative_sum(np.array([1, 2, 3])).tolist()
+        [1, 3, 6]
     """
     return _scan("cumulative_sum", cumulative_sum_, 0, x, axis, dtype, include_initial)
 
@@ -293,6 +319,11 @@ def diff(
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.diff(np.array([1, 4, 9])).tolist()
+        [3, 5]
     """
     _, (x, prepend, append) = gather("diff", x, prepend, append)
     parts = [part for part in (prepend, x, append) if part is not None]

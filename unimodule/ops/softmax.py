@@ -53,6 +53,11 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.log_softmax(np.zeros(2), 0).round(4).tolist()
+        [-0.6931, -0.6931]
     """
     return _along("log_softmax", log_softmax_, x, axis)
 
@@ -81,6 +86,11 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
 
     Source: Dauphin et al., "Language Modeling with Gated Convolutional Networks", 2016,
     https://arxiv.org/abs/1612.08083
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.glu(np.array([3.0, 0.0])).tolist()
+        [1.5]
     """
     shape = expect_tensor("glu", x).shape(x)
     axis = one_axis("glu", axis, len(shape))

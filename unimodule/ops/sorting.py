@@ -42,6 +42,11 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
 
     Raises:
         ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.argsort(np.array([3.0, 1.0, 2.0])).tolist()
+        [1, 2, 0]
     """
     return argsort_(x, axis=_axis("argsort", x, axis), descending=descending)
 
@@ -64,6 +69,11 @@ def topk(x: Tensor, k: int, /, *, axis: int = -1, largest: bool = True) -> TopK:
 
     Raises:
         ShapeError: there is no such axis, or it has fewer than k elements.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> [x.tolist() for x in um.ops.topk(np.array([1.0, 3.0, 2.0]), 2)]
+        [[3.0, 2.0], [1, 2]]
     """
     i = _axis("topk", x, axis)
     size = shape_of(x)[i]
@@ -102,6 +112,11 @@ def argmax(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> 
 
     Raises:
         ShapeError: there is no such axis, or it is empty.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.argmax(np.array([[1.0, 5.0], [7.0, 7.0]]), axis=1).tolist()
+        [1, 0]
     """
     return _place("argmax", argmax_, x, axis, keepdims)
 
@@ -112,6 +127,11 @@ def argmin(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> 
 
     Raises:
         ShapeError: there is no such axis, or it is empty.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.argmin(np.array([[1.0, 5.0], [7.0, 7.0]]), axis=1).tolist()
+        [0, 0]
     """
     return _place("argmin", argmin_, x, axis, keepdims)
 
@@ -125,6 +145,11 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
 
     Raises:
         ShapeError: ``x`` is a scalar.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> [i.tolist() for i in um.ops.nonzero(np.array([[0, 1], [2, 0]]))]
+        [[0, 1], [1, 0]]
     """
     backend = expect_tensor("nonzero", x)
     if not shape_of(x):
@@ -146,6 +171,11 @@ def searchsorted(
     Raises:
         ArgumentError: another ``side``.
         ShapeError: ``x1`` is not a vector.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.searchsorted(np.array([1.0, 3.0, 5.0]), np.array([3.0, 4.0])).tolist()
+        [1, 2]
     """
     if side not in ("left", "right"):
         raise ArgumentError(f"ops.searchsorted got side={side!r}; expected 'left' or 'right'")

@@ -48,6 +48,11 @@ def rrelu(
         ArgumentError: ``lower`` is greater than ``upper``.
 
     Source: Xu et al., "Empirical Evaluation of Rectified Activations", 2015, https://arxiv.org/abs/1505.00853
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.rrelu(np.array([-2.0, 3.0]), 0.25, 0.75).tolist()
+        [-1.0, 3.0]
     """
     if lower > upper:
         raise ArgumentError(f"rrelu expected lower <= upper, got {lower} and {upper}")
@@ -192,6 +197,12 @@ def gumbel_softmax(
         dim: the axis of the classes.
 
     Source: Jang et al., "Categorical Reparameterization with Gumbel-Softmax", 2016, https://arxiv.org/abs/1611.01144
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> y = um.nn.functional.gumbel_softmax(np.zeros((4, 3)), hard=True)
+        >>> sorted(set(y.ravel().tolist())), y.sum(axis=-1).tolist()
+        ([0.0, 1.0], [1.0, 1.0, 1.0, 1.0])
     """
     if tau == 0:
         raise ArgumentError("gumbel_softmax expected a tau other than 0")

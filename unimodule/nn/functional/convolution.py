@@ -87,6 +87,11 @@ def conv3d(
     """3-D cross-correlation: ``conv1d`` over (N, C, D, H, W) or (C, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.conv3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.conv3d(np.ones((1, 2, 3, 4, 5)), np.ones((6, 2, 2, 2, 2))).shape
+        (1, 6, 2, 3, 4)
     """
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
@@ -145,6 +150,11 @@ def conv_transpose2d(
     """``conv_transpose1d`` over (N, in, H, W) or (in, H, W) with weight (in, out / groups, kH, kW).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.conv_transpose2d(np.ones((1, 2, 3, 4)), np.ones((2, 6, 2, 2)), stride=2).shape
+        (1, 6, 6, 8)
     """
     return _transpose(
         "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, dilation, groups
@@ -164,6 +174,11 @@ def conv_transpose3d(
     """``conv_transpose1d`` over (N, in, D, H, W) or (in, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.conv_transpose3d(np.ones((1, 2, 3, 4, 5)), np.ones((2, 6, 2, 2, 2)), stride=2).shape
+        (1, 6, 6, 8, 10)
     """
     return _transpose(
         "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, dilation, groups

@@ -63,6 +63,12 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     """``dropout`` of whole channels of an input (N, C, H, W). Three axes are, as in PyTorch, (N, C, L).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> y = um.nn.functional.dropout2d(np.ones((4, 3, 2, 2)))
+        >>> set(y.sum((2, 3)).ravel().tolist()) <= {0.0, 8.0}
+        True
     """
     return drop_channels("dropout2d", 1 if len(input.shape) == 3 else 2, input, p, training)
 
@@ -71,6 +77,11 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     """``dropout`` of whole channels of an input (N, C, D, H, W) or (C, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.dropout3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.dropout3d(np.ones((1, 1, 1, 1, 2)), training=False).ravel().tolist()
+        [1.0, 1.0]
     """
     return drop_channels("dropout3d", 3, input, p, training)
 

@@ -49,6 +49,11 @@ def cross_entropy(
 
     Raises:
         ShapeError, DtypeError, ArgumentError, OutOfRangeError: the arguments do not fit.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> round(um.ops.item(um.nn.functional.cross_entropy(np.zeros((2, 4)), np.array([0, 3]))), 4)
+        1.3863
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     return ops.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)

@@ -78,6 +78,11 @@ def max_pool2d(
     """``max_pool1d`` over (N, C, H, W) or (C, H, W); sizes are one integer or one for each axis.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.max_pool2d(np.ones((2, 3, 7, 8)), 2).shape
+        (2, 3, 3, 4)
     """
     return _max_pool(
         "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
@@ -96,6 +101,11 @@ def max_pool3d(
     """``max_pool1d`` over (N, C, D, H, W) or (C, D, H, W); sizes are one integer or one for each axis.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.max_pool3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.max_pool3d(np.ones((2, 3, 5, 6, 7)), 2).shape
+        (2, 3, 2, 3, 3)
     """
     return _max_pool(
         "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
@@ -149,6 +159,11 @@ def avg_pool2d(
     """``avg_pool1d`` over (N, C, H, W) or (C, H, W); ``divisor_override`` is divided by instead of the count.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.avg_pool2d(np.ones((2, 3, 7, 8)), 2).shape
+        (2, 3, 3, 4)
     """
     return _avg_pool(
         "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -167,6 +182,11 @@ def avg_pool3d(
     """``avg_pool2d`` over (N, C, D, H, W) or (C, D, H, W).
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.avg_pool3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.avg_pool3d(np.ones((2, 3, 5, 6, 7)), 2).shape
+        (2, 3, 2, 3, 3)
     """
     return _avg_pool(
         "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -202,6 +222,11 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     """``adaptive_avg_pool1d`` over (N, C, H, W) or (C, H, W); None in ``output_size`` keeps an axis as it is.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool2d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.adaptive_avg_pool2d(np.ones((2, 3, 7, 8)), 4).shape
+        (2, 3, 4, 4)
     """
     return _adaptive("adaptive_avg_pool2d", 2, input, output_size)
 
@@ -210,6 +235,11 @@ def adaptive_avg_pool3d(input: Tensor, output_size: int | Sequence[int | None]) 
     """``adaptive_avg_pool1d`` over (N, C, D, H, W) or (C, D, H, W); None in ``output_size`` keeps an axis as it is.
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool3d.html
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.nn.functional.adaptive_avg_pool3d(np.ones((2, 3, 5, 6, 7)), 2).shape
+        (2, 3, 2, 2, 2)
     """
     return _adaptive("adaptive_avg_pool3d", 3, input, output_size)
 
