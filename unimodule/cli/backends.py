@@ -11,7 +11,7 @@ from .. import registry
 from ._command import Command, as_json, show, start
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Which backends work here, and their devices.")
 @as_json
 def backends(as_json: bool) -> None:
     """Show every backend: its framework's version, its devices, and what to do where it is missing.

@@ -11,7 +11,7 @@ from ._command import DISAGREE, Command, InputError, as_json, show, start
 from ._sources import read_inputs, read_net
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Run a net on several backends, side by side.")
 @click.argument("source", metavar="FILE.py:OBJECT")
 @click.option(
     "--input",

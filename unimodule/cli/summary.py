@@ -10,7 +10,7 @@ from ._command import Command, as_json, show, start
 from ._sources import read_inputs, read_net
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="A net's layers, shapes and parameter counts.")
 @click.argument("source", metavar="FILE.py:OBJECT")
 @click.option(
     "--input",
