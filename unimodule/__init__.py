@@ -26,7 +26,7 @@ from .errors import (
 from .nn import init
 from .ops import convert, to_numpy
 from .registry import backend_of, backends, current_backend, set_backend, use_backend
-from .transforms import functional_call, grad, stop_gradient, value_and_grad
+from .transforms import compile, functional_call, grad, stop_gradient, value_and_grad
 
 __version__ = "0.1.0"
 
@@ -66,6 +66,7 @@ __all__ = [
     "backend_of",
     "backends",
     "compare",
+    "compile",
     "convert",
     "current_backend",
     "functional_call",

@@ -152,7 +152,8 @@ class Backend(ABC):
     def variable(self, value: Tensor, *, trainable: bool) -> Tensor:
         """The object that a bound net holds for a parameter (``trainable``), constant or buffer: a leaf of the
         framework's own gradient machinery where there is such a thing. It does not share ``value``'s memory with
-        anything the caller keeps."""
+        anything the caller keeps.
+        """
         return value
 
     def set_trainable(self, variable: Tensor, trainable: bool) -> Tensor:
@@ -161,7 +162,8 @@ class Backend(ABC):
 
     def assign(self, variable: Tensor, value: Tensor) -> Tensor:
         """Give ``variable`` a new value of the same shape and dtype; returns the object to hold from now on (the same
-        one where variables are mutable)."""
+        one where variables are mutable).
+        """
         return value
 
     # ------------------------------------------------------------------ gradients
@@ -187,7 +189,8 @@ class Backend(ABC):
     # ------------------------------------------------------------------ defaults that may stand
     def accelerate(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """A faster version of ``fn``, a pure function of tensors and Python scalars that is called often with the same
-        shapes (an optimiser's update rule)."""
+        shapes (an optimiser's update rule).
+        """
         return fn
 
     def foreach(self) -> Any:
@@ -228,7 +231,8 @@ class Backend(ABC):
 
     def check_indices(self, indices: Tensor, size: int, low: int = 0) -> None:
         """Raise ``OutOfRangeError`` unless ``low <= i < size`` for every index. Called before a gather, eagerly. May do
-        nothing for tensors without a value, or on accelerators, where the look would stall the device."""
+        nothing for tensors without a value, or on accelerators, where the look would stall the device.
+        """
         if not self.is_concrete(indices) or self.device(indices) != "cpu":
             return
         host = self.to_numpy(indices)

@@ -19,6 +19,7 @@ from . import (
     activation,
     attention,
     casting,
+    compiling,
     convolution,
     devices,
     elementwise,
@@ -158,13 +159,21 @@ class JaxBackend(Backend):
         """A random key for one call of a compiled function, to be passed to it and given to :meth:`use_key` inside."""
         return random.STATE.fresh_key()
 
-    def use_key(self, key: Tensor) -> AbstractContextManager[None]:
+    def use_key(self, key: Tensor) -> AbstractContextManager[Any]:
         """Draw from ``key``, an argument of the function being traced, instead of baking a mask into the code."""
         return random.use_key(key)
 
     # ------------------------------------------------------------------ speed and precision
     def accelerate(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(fn)
+
+    def compile(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
+    ) -> Callable[[list[Tensor]], list[Tensor]]:
+        return compiling.compile(fn, **options)
+
+    def is_trace_error(self, error: BaseException) -> bool:
+        return compiling.is_trace_error(error)
 
     def full_precision(self) -> AbstractContextManager[None]:
         """Products of float32 in float32, not TF32 or bfloat16, inside the block."""

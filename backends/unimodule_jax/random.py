@@ -63,6 +63,11 @@ class Stream:
             self._count += 1
             return self._key, count
 
+    @property
+    def count(self) -> int:
+        """How many draws there have been."""
+        return self._count
+
     def fresh_key(self) -> Array:
         """A key of its own for a compiled function, to be drawn from under :func:`use_key`."""
         return _fold(*self.draw())
@@ -81,11 +86,12 @@ _given: contextvars.ContextVar[Stream | None] = contextvars.ContextVar("unimodul
 
 
 @contextmanager
-def use_key(key: Array) -> Iterator[None]:
+def use_key(key: Array) -> Iterator[Stream]:
     """Draw from ``key``, traced or not, inside the block: for this thread or task only. The same key, the same draws."""
-    token = _given.set(Stream(key))
+    stream = Stream(key)
+    token = _given.set(stream)
     try:
-        yield
+        yield stream
     finally:
         _given.reset(token)
 
@@ -93,6 +99,11 @@ def use_key(key: Array) -> Iterator[None]:
 def draw() -> Draw:
     """The next draw, from the key of :func:`use_key` or from the backend's state."""
     return (_given.get() or STATE).draw()
+
+
+def fresh_key() -> Array:
+    """A key of its own, from the key of :func:`use_key` or from the backend's state."""
+    return (_given.get() or STATE).fresh_key()
 
 
 @jit()

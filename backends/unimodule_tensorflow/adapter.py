@@ -16,6 +16,7 @@ from . import (
     INFO,
     activation,
     attention,
+    compiling,
     convolution,
     devices,
     elementwise,
@@ -114,6 +115,15 @@ class TensorFlowBackend(Backend):
             return value
         variable.assign(value, read_value=False)
         return variable
+
+    # ------------------------------------------------------------------ compiling
+    def compile(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
+    ) -> Callable[[list[Tensor]], list[Tensor]]:
+        return compiling.compile(fn, **options)
+
+    def is_trace_error(self, error: BaseException) -> bool:
+        return compiling.is_trace_error(error)
 
     # ------------------------------------------------------------------ gradients
     def value_and_grad(

@@ -8,7 +8,7 @@ from .. import dtypes
 from ..errors import BackendMismatchError, DtypeError, ModuleError, ShapeError
 from ..ops._dispatch import kernel
 from ..registry import find_backend
-from ._tree import NOTHING, OWN, Tree, not_initialised
+from ._tree import NOTHING, OWN, Tree, changes, not_initialised
 from .parameter import Buffer, Constant, Parameter, Variable
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Attributes(Tree):
                         f"got {type(value).__name__}"
                     )
                 del state["_modules"][name]
+        if not self._functional:
+            changes.count += 1
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -51,6 +53,7 @@ class Attributes(Tree):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
+        changes.count += 1
         variable = self._variables.pop(name, None)
         if variable is not None:
             variable.detach(self, name)
@@ -58,6 +61,7 @@ class Attributes(Tree):
         object.__delattr__(self, name)
 
     def _register_variable(self, name: str, variable: Variable) -> None:
+        changes.count += 1
         _check_name(self, name)
         old = self._variables.get(name)
         if old is not None:
@@ -78,6 +82,7 @@ class Attributes(Tree):
         variable.attach(self, name)
 
     def _register_module(self, name: str, module: Module) -> None:
+        changes.count += 1
         _check_name(self, name)
         old = self._variables.pop(name, None)
         if old is not None:

@@ -9,7 +9,7 @@ from ..backend import Backend
 from ..errors import BackendMismatchError, DtypeError, ModuleError
 from ..registry import get_backend, parse_device
 from ._attributes import Attributes
-from ._tree import NOTHING, OWN, Tree, bind_lock, not_initialised
+from ._tree import NOTHING, OWN, Tree, bind_lock, changes, not_initialised
 from .parameter import Constant, Variable
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class Placement(Attributes):
             state["_backend"], state["_device"] = backend, device
             state["_dtype"] = float_dtype or module._dtype
             state["_accepts"] = NOTHING if module._lazy else accepted
+        changes.count += 1
 
     def _check_tree(self) -> None:
         for path, module in self.named_modules():

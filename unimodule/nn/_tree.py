@@ -19,6 +19,17 @@ bind_lock = threading.RLock()
 """Held while nets are bound and lazy parameters get their shapes."""
 
 
+class _Changes:
+    """Counts changes to any module that a compiled program may depend on: attributes, modes, which variables there are.
+    Values of variables do not count.
+    """
+
+    count = 0
+
+
+changes = _Changes()
+
+
 class Tree:
     """What a module holds, and iteration over it. See ``Module``."""
 
@@ -131,6 +142,7 @@ class Tree:
             raise ArgumentError(f"train() expected a bool, got {mode!r}")
         for module in self.modules():
             module.__dict__["training"] = mode
+        changes.count += 1
         return self
 
     def eval(self) -> Self:

@@ -106,6 +106,7 @@ class Module(Calling):
         state = new.__dict__
         state.update(self.__dict__)
         state["_functional"] = True
+        state["_original"] = self.__dict__.get("_original", self)
         for name, variable in self._variables.items():
             if id(variable) in values:
                 state[name] = values[id(variable)]

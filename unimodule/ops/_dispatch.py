@@ -412,7 +412,7 @@ def reraise(name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str
     if (check := CHECKS.get(name)) is not None:
         check(*args, **kwargs)
     ours = explain(name, error, args, kwargs)
-    if ours is None:
+    if ours is None or any(backend.is_trace_error(error) for backend, _ in _tensors(args)):
         raise error
     raise ours from error
 

@@ -27,7 +27,8 @@ def map_tree(fn: Callable[[Any], Any], tree: Tree) -> Tree:
     if isinstance(tree, list):
         return [map_tree(fn, item) for item in tree]
     if isinstance(tree, dict):
-        return {key: map_tree(fn, value) for key, value in tree.items()}
+        mapped = {key: map_tree(fn, value) for key, value in tree.items()}
+        return tree.with_values(mapped) if hasattr(tree, "with_values") else mapped
     return fn(tree)
 
 
@@ -82,10 +83,13 @@ def prepare(args: Tree, backend: Backend) -> Tree:
 
 def with_values(args: Tree, values: Mapping[int, Tensor]) -> tuple[Tree, list[tuple[Module, Module]]]:
     """``args`` with each net replaced by a functional clone that holds ``values`` (id of a handle -> tensor), and the
-    pairs of original and cloned modules."""
+    pairs of original and cloned modules.
+    """
     memo: dict[int, Module] = {}
     nets = {id(leaf): leaf for leaf in leaves(args) if isinstance(leaf, Module)}
-    cloned = map_tree(lambda leaf: leaf.functional_clone(values, memo) if isinstance(leaf, Module) else leaf, args)
+    cloned = map_tree(
+        lambda leaf: leaf.functional_clone(values, memo) if isinstance(leaf, Module) else leaf, args
+    )
     pairs: dict[int, tuple[Module, Module]] = {}
     for net in nets.values():
         for module in net.modules():
@@ -103,7 +107,8 @@ class Assignment(NamedTuple):
 
     def carry_out(self) -> None:
         """Give the original module the value: into its variable, or, where it is itself a clone inside an outer
-        functional call, into that clone alone."""
+        functional call, into that clone alone.
+        """
         if self.module._functional:
             self.module.__dict__[self.name] = self.value
         else:
@@ -146,7 +151,9 @@ def materialize(fn: Callable[..., Any], args: Tree, kwargs: Any) -> None:
             original.learn_shapes(clone)
 
 
-def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Tensor]]:
+def functional_call(
+    net: Module, state: Mapping[str, Tensor], *args: Any, **kwargs: Any
+) -> tuple[Any, dict[str, Tensor]]:
     """Call a net as a pure function of its state: ``y, new_state = f(state, inputs)``.
 
     The net is not touched: a shallow clone of its modules holds the given tensors and runs ``forward``. Works under the
@@ -192,14 +199,19 @@ def functional_call(net: Module, state: Mapping[str, Tensor], *args: Any, **kwar
         if isinstance(value, np.ndarray | np.generic) and foreign:
             value = backend.from_numpy(np.asarray(value), variable.dtype, net.device or "cpu")
         if backend.shape(value) != variable.shape:
-            raise ShapeError(f"functional_call: {name} expected shape {variable.shape}, got {backend.shape(value)}")
+            raise ShapeError(
+                f"functional_call: {name} expected shape {variable.shape}, got {backend.shape(value)}"
+            )
         values[id(variable)] = value
     clone, pairs = with_values(net, values)
     with clones_only(holders(pairs, values)):
         output = clone(*args, **kwargs)
     new = {id(a.variable): a.value for a in assignments(pairs, values)}
-    names = {name: variable for name, variable in known.items() if name in state or isinstance(variable, Buffer)}
+    names = {
+        name: variable for name, variable in known.items() if name in state or isinstance(variable, Buffer)
+    }
     return output, {
-        name: new.get(id(variable), values.get(id(variable))) for name, variable in names.items()
+        name: new.get(id(variable), values.get(id(variable)))
+        for name, variable in names.items()
         if id(variable) in new or id(variable) in values
     }

@@ -7,7 +7,7 @@ clones, and the buffers that they changed are written back, so that both leave a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import dtypes
@@ -40,6 +40,10 @@ class Gradients(dict[str, Tensor]):
     def __init__(self, parameters: dict[str, Parameter], gradients: Sequence[Tensor]) -> None:
         super().__init__(zip(parameters, gradients, strict=True))
         self.parameters = parameters
+
+    def with_values(self, gradients: Mapping[str, Tensor]) -> Gradients:
+        """The same with other tensors."""
+        return Gradients(self.parameters, [gradients[name] for name in self])
 
 
 def value_and_grad(
@@ -78,7 +82,9 @@ def value_and_grad(
     @functools.wraps(fn)
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         if max(positions) >= len(args):
-            raise ArgumentError(f"argnums={argnums} but the function was called with {len(args)} positional arguments")
+            raise ArgumentError(
+                f"argnums={argnums} but the function was called with {len(args)} positional arguments"
+            )
         backend = common_backend((args, kwargs))
         args, kwargs = prepare((args, kwargs), backend)
         materialize(fn, args, kwargs)
@@ -90,7 +96,9 @@ def value_and_grad(
             given = {id(p): next(supplied) for p in parameters}
             new_args = list(args)
             for i, target in zip(positions, targets, strict=True):
-                new_args[i] = map_tree(lambda leaf: leaf if not _is_target(leaf, backend) else next(supplied), target)
+                new_args[i] = map_tree(
+                    lambda leaf: leaf if not _is_target(leaf, backend) else next(supplied), target
+                )
             pairs: list[tuple[Module, Module]] = []
             new_kwargs = kwargs
             if not backend.live_variables or any(_is_clone(leaf) for leaf in leaves((args, kwargs))):
@@ -138,7 +146,11 @@ def grad(
 
 def _positions(argnums: int | Sequence[int]) -> list[int]:
     numbers: list[Any] = list(argnums) if isinstance(argnums, list | tuple) else [argnums]
-    if not numbers or not all(type(n) is int and n >= 0 for n in numbers) or len(set(numbers)) != len(numbers):
+    if (
+        not numbers
+        or not all(type(n) is int and n >= 0 for n in numbers)
+        or len(set(numbers)) != len(numbers)
+    ):
         raise ArgumentError(f"argnums expected one or several different positions, got {argnums!r}")
     return numbers
 
@@ -166,7 +178,9 @@ def _collect(targets: list[Any], backend: Backend) -> tuple[list[Tensor], list[P
                 raise DtypeError(f"gradients need a floating tensor, got {backend.dtype(leaf)}")
             tensors.append(leaf)
         elif leaf is not None:
-            raise ArgumentError(f"cannot differentiate with respect to a {type(leaf).__name__}; expected a net or a tensor")
+            raise ArgumentError(
+                f"cannot differentiate with respect to a {type(leaf).__name__}; expected a net or a tensor"
+            )
 
     map_tree(visit, targets)
     return [held[i] for i in parameters] + tensors, list(parameters.values())
@@ -199,6 +213,10 @@ def _check_loss(loss: Any, backend: Backend) -> None:
             f"the function to differentiate expected to return a scalar {backend.info.name} tensor, got {type(loss).__name__}"
         )
     if backend.shape(loss) != ():
-        raise ShapeError(f"the function to differentiate expected to return a scalar, got shape {backend.shape(loss)}")
+        raise ShapeError(
+            f"the function to differentiate expected to return a scalar, got shape {backend.shape(loss)}"
+        )
     if not dtypes.is_floating(backend.dtype(loss)):
-        raise DtypeError(f"the function to differentiate expected to return a float, got {backend.dtype(loss)}")
+        raise DtypeError(
+            f"the function to differentiate expected to return a float, got {backend.dtype(loss)}"
+        )
