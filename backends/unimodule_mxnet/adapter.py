@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unimodule.backend import Backend, BackendInfo, Tensor, not_supported
-from unimodule.errors import DtypeError
+from unimodule.errors import CompileError, DtypeError
 
 from . import (
     INFO,
@@ -25,6 +25,7 @@ from . import (
     recurrent,
     reductions,
     shape,
+    tracing,
 )
 from .loading import gpu_count, mx, thread
 from .operators import array, dtype_of, ndarray
@@ -63,6 +64,12 @@ class MXNetBackend(Backend):
 
     def is_tensor(self, x: object) -> bool:
         return isinstance(x, ndarray)
+
+    def is_concrete(self, x: Tensor) -> bool:
+        return tracing.is_constant(x)
+
+    def outlives_trace(self, x: Tensor) -> bool:
+        return not isinstance(x, tracing.Traced)
 
     # ------------------------------------------------------------------ dtypes and devices
     def dtype(self, x: Tensor) -> str:
@@ -107,6 +114,8 @@ class MXNetBackend(Backend):
     def value_and_grad(
         self, fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
     ) -> tuple[Tensor, Any, list[Tensor]]:
+        if (trace := tracing.recording_here()) is not None:
+            return tracing.value_and_grad(trace, fn, values)
         if mx.autograd.is_recording():
             raise not_supported(
                 self,
@@ -115,7 +124,14 @@ class MXNetBackend(Backend):
             )
         return gradients.value_and_grad(fn, values)
 
+    def compile(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
+    ) -> Callable[[list[Tensor]], list[Tensor]]:
+        return tracing.compile_function(fn, options)
+
     def seed(self, seed: int) -> None:
+        if tracing.recording_here() is not None:
+            raise CompileError("a compiled function cannot reset the random state; do it around the call")
         random.seed(seed)
 
 

@@ -13,11 +13,11 @@ from .operators import Array, check_call, data_pointer, detach, library, ndarray
 
 c_handle_array = mx.base.c_handle_array
 
-_one_tape = threading.Lock()
+one_tape = threading.Lock()
 _WRITE = 1  # MXNet's number for grad_req='write'
 
 
-def _zeros(like: Array) -> Array:
+def zeros(like: Array) -> Array:
     """Zeros, off any tape; on the CPU in a quarter of the time of MXNet's own."""
     out = ndarray(mx.ndarray.ndarray._new_alloc_handle(like.shape, like.ctx, False, like.dtype))
     if out.ctx.device_type == "cpu":
@@ -27,13 +27,13 @@ def _zeros(like: Array) -> Array:
     return out
 
 
-def _mark(leaves: Sequence[Array]) -> list[Array]:
+def mark(leaves: Sequence[Array]) -> list[Array]:
     """Make arrays the variables of a tape; returns where their gradients will be, zeros until then.
 
     Not left to ``autograd.grad``: it is an error there that a variable takes no part, and arrays that it makes have
     no memory yet when oneDNN asks for it ("could not execute a primitive", and so from then on).
     """
-    buffers = [_zeros(x) for x in leaves]
+    buffers = [zeros(x) for x in leaves]
     check_call(
         library.MXAutogradMarkVariables(
             len(leaves),
@@ -45,7 +45,7 @@ def _mark(leaves: Sequence[Array]) -> list[Array]:
     return buffers
 
 
-def _backward(loss: Array) -> None:
+def backward(loss: Array) -> None:
     """Write the gradients of ``loss`` into the buffers of the marked arrays; frees the tape."""
     try:
         loss.backward()
@@ -76,11 +76,11 @@ def value_and_grad(
     """
     thread.ready  # noqa: B018
     leaves = [detach(x) for x in values]
-    gradients = _mark(leaves) if leaves else []
+    gradients = mark(leaves) if leaves else []
     # A tape notes itself on every array that it meets, so that two would trip over a constant or an input they share.
     # Only in train mode do MXNet's kernels keep what their gradients need. Nothing of ours goes by that mode.
-    with _one_tape, mx.autograd.record(train_mode=True):
+    with one_tape, mx.autograd.record(train_mode=True):
         loss, aux = fn(leaves)
         if leaves:
-            _backward(loss)
+            backward(loss)
     return detach(loss), release(aux), gradients

@@ -76,12 +76,17 @@ def differentiable() -> bool:
 
 
 cast = op("_npi_cast")
-detach = ndarray.detach
 ones_like = op("ones_like")
 zeros_like = op("zeros_like")
 reshape_to = op("_np_reshape")
 transpose_to = op("_np_transpose")
 slice_axis = op("slice_axis")
+
+
+def detach(x: Array) -> Array:
+    """``x`` off any tape; it shares the memory."""
+    return x.detach()  # by attribute: recorded arrays have their own
+
 
 _NAMES: dict[Any, str] = {}
 

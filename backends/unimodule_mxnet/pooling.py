@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import divide, equal_array, isnan, logical_and, logical_or
+from .elementwise import divide, equal, equal_array, isnan, logical_and, logical_or
 from .indexing import take_along_axis
 from .operators import (
     Array,
     array,
     broadcast,
     cast,
+    constant,
     detach,
     dtype_of,
     host_sum,
@@ -24,6 +25,7 @@ from .operators import (
     op,
     recording,
     reshape_to,
+    select,
 )
 from .reductions import FUNCTIONS as _REDUCTIONS
 from .shape import pad
@@ -70,14 +72,20 @@ def max_pool(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
     # What it never sees is better than -infinity, which it takes for the lowest finite number.
     lowest = float(np.finfo(dtype_of(x)).min)
     x, left = _around(x, margin, padding, lowest)
-    return in_training(_pooling, x, kernel=kernel, stride=stride, pad=left, pool_type="max")
+    window = {"kernel": kernel, "stride": stride, "pad": left, "pool_type": "max"}
+    y = in_training(_pooling, x, **window)
+    if not recording.by_others:
+        return y
+    seen = in_training(_pooling, cast(isnan(detach(x)), dtype="float32"), **window)
+    y = select(equal(detach(y), lowest), constant(-math.inf, y), y)
+    return select(cast(seen, dtype="bool"), constant(math.nan, y), y)
 
 
 def _ordinary(x: Array) -> bool:
     """Whether MXNet's kernel is right for ``x``: not if it has NaN, which it skips, or -infinity.
 
     A look at the values is cheap beside the pooling itself where they are in the host's memory. On a GPU it would
-    stall, and a recording knows no values: there MXNet's own answer stands.
+    stall, and MXNet's own answer stands. A recording knows no values, and puts the answer right.
     """
     if recording.by_others or x.ctx.device_type != "cpu":
         return True

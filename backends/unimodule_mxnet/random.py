@@ -56,7 +56,7 @@ def _fold(value: int, thread: int = 0) -> int:
     return int(sequence.generate_state(1)[0]) & 0x7FFFFFFF
 
 
-def _join() -> None:
+def join() -> None:
     """Seed this thread's generators if ``seed`` was called in another since they were last used."""
     state = _current
     if _thread.seen is not state:
@@ -66,7 +66,7 @@ def _join() -> None:
 
 
 def random_uniform(shape: tuple[int, ...], dtype: str, device: str) -> Array:
-    _join()
+    join()
     kind, _, index = device.partition(":")
     x = _uniform(size=shape, dtype=dtype, ctx=f"{kind}({index or 0})")
     # MXNet rounds, so that 1 itself comes up once in 30 million.
@@ -74,7 +74,7 @@ def random_uniform(shape: tuple[int, ...], dtype: str, device: str) -> Array:
 
 
 def dropout(x: Array, p: float) -> Array:
-    _join()
+    join()
     if x.size == 0:
         return x
     if dtype_of(x) == "float32":

@@ -1,0 +1,320 @@
+"""Recording a function: what is computed from its arguments goes into graphs, what is computed from constants is computed.
+
+An array is one of three things to a recording: traced; a constant, which was made while the function ran; or from
+outside, which was there before, and is passed by reference whenever the function runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from unimodule.errors import CompileError, NotSupportedError
+
+from ..loading import mx, thread
+from ..operators import Array, ndarray, op, recording
+from . import patches, symbols
+from .arrays import NDArray, Traced, TracedArray, TracedLegacyArray, refuse_writing
+from .graph import Graph, Value
+from .steps import Differentiation, Segment, Step
+from .symbols import Kind, Operator
+
+_set_recording = mx.autograd.set_recording
+_set_training = mx.autograd.set_training
+_is_recording = mx.autograd.is_recording
+_is_training = mx.autograd.is_training
+_copy = op("_np_copy")
+_block = op("BlockGrad")
+_detach = {True: ndarray.detach, False: NDArray.detach}  # of NumPy's or not; taken before they are patched
+
+
+class Trace:
+    """One recording.
+
+    Attributes:
+        inputs: what stands for the arguments, in slots 0, 1, ...
+        held: slot -> an array that is there before the function runs: a constant, or one from outside.
+        constants: the slots of constants.
+        steps: what the function does, in order.
+        slots: how many there are.
+    """
+
+    def __init__(self, arguments: Sequence[Array]) -> None:
+        self.slots = 0
+        self.held: dict[int, Array] = {}
+        self.constants: set[int] = set()
+        self.steps: list[Step] = []
+        self.graph = Graph()
+        self.differentiating = False
+        self._made: dict[int, Array] = {}
+        self._outside: dict[int, Value] = {}
+        self._detached: dict[int, Value] = {}
+        self.inputs = [self.wrap(self.placed(x)) for x in arguments]
+
+    # ------------------------------------------------------------------ what an array is
+    def made(self, x: Array) -> None:
+        """Note an array that was made just now."""
+        self._made[id(x)] = x  # held, so that no other gets its id
+
+    def is_constant(self, x: Array) -> bool:
+        return not isinstance(x, Traced) and id(x) in self._made
+
+    def value(self, x: Array) -> Value:
+        """What stands for an array."""
+        if isinstance(x, Traced):
+            if x.trace is not self:
+                raise CompileError(
+                    "a tensor was kept from a compilation that is over, or is another thread's; return it from the function"
+                )
+            return x.value
+        if id(x) in self._made:
+            with _not_recording():
+                value = self.placed(x)  # as it is now: the function may write into it later
+                self.held[value.slot or 0] = x.copy()
+            self.constants.add(value.slot or 0)
+            return value
+        if id(x) not in self._outside:
+            value = self._outside[id(x)] = self.placed(x)
+            self.held[value.slot or 0] = x
+        return self._outside[id(x)]
+
+    def placed(self, x: Array) -> Value:
+        """A value like ``x`` in a new slot."""
+        if x.stype != "default":
+            raise CompileError(f"a {x.stype} array cannot be recorded")
+        return Value(Kind(x.shape, x.dtype), x.ctx, slot=self.new_slot())
+
+    def new_slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def slot(self, value: Value) -> int:
+        """Where the function will have put ``value``."""
+        if value.slot is None:
+            assert value.graph is not None
+            value.slot = self.new_slot()
+            value.graph.exports.append(value)
+        return value.slot
+
+    def detached(self, x: Array) -> Array:
+        """``x`` without a gradient. Of an array from outside, it is one that shares the memory, as ever: operators that
+        write into their arguments take no other.
+        """
+        slot = x.value.slot
+        if slot not in self.held:
+            return _block(x)
+        if slot not in self._detached:
+            held = self.held[slot]
+            alias = _detach[isinstance(held, ndarray)](held)
+            value = self._detached[slot] = self.placed(alias)
+            self.held[value.slot or 0] = alias
+            if slot in self.constants:
+                self.constants.add(value.slot or 0)
+        return self.wrap(self._detached[slot])
+
+    def wrap(self, value: Value, legacy: bool = False) -> Array:
+        """The array that the function sees for a value."""
+        kind = TracedLegacyArray if legacy else TracedArray
+        array = kind.__new__(kind)
+        array.trace = self
+        array.value = value
+        return array
+
+    def lift(self, x: Array) -> Array:
+        """An array from outside as a traced one."""
+        return self.wrap(self.value(x), legacy=not isinstance(x, ndarray))
+
+    def like(self, x: Array, out: Array) -> Array:
+        """``out`` as an array of MXNet's class that ``x`` is of."""
+        return self.wrap(out.value, legacy=not isinstance(x, ndarray))
+
+    # ------------------------------------------------------------------ operators
+    def invoke(
+        self,
+        number: int,
+        arrays: Sequence[Array],
+        keys: Any,
+        values: Any,
+        out: Any,
+        is_np: bool,
+        as_list: bool,
+    ) -> Any:
+        """What stands in for MXNet's own way of running an operator."""
+        op = symbols.operator(number)
+        constant = all(map(self.is_constant, arrays))
+        if out is not None:
+            written = out if isinstance(out, list | tuple) else [out]
+            if not constant or op.draws or not all(map(self.is_constant, written)):
+                refuse_writing()
+        elif op.draws or not constant:
+            return self._record(op, arrays, keys, values, is_np, as_list)
+        with _not_recording():
+            return patches.invoke(number, arrays, keys, values, out, is_np, as_list)
+
+    def _record(
+        self, op: Operator, arrays: Sequence[Array], keys: Any, values: Any, is_np: bool, as_list: bool
+    ) -> Any:
+        attributes = symbols.attributes_of(op, keys, values, len(arrays))
+        given = [self.value(x) for x in arrays]
+        outputs, written = symbols.infer(op, attributes, tuple(value.kind for value in given))
+        self._check(op, dict(attributes), [given[i] for i in written])
+        ctx = given[0].ctx if given else _context(dict(attributes))
+        self.graph.on(ctx)
+        symbol = self.graph.add(op, attributes, [self._symbol(value) for value in given])
+        parts = [symbol[i] for i in range(len(outputs))] if len(outputs) > 1 else [symbol]
+        results = [
+            self.wrap(Value(kind, ctx, graph=self.graph, symbol=part), legacy=not is_np)
+            for kind, part in zip(outputs, parts, strict=True)
+        ]
+        if not _is_recording() and op.name != "BlockGrad":  # inside the function's own mx.autograd.pause()
+            results = [x.detach() for x in results]
+        return results if as_list or len(results) > 1 else results[0]
+
+    def _symbol(self, value: Value) -> symbols.Symbol:
+        if value.graph is self.graph:
+            return value.symbol
+        return self.graph.variable(self.slot(value), value.ctx)
+
+    def _check(self, op: Operator, attributes: dict[str, str], written: list[Value]) -> None:
+        """Refuse what a graph would do otherwise than eager MXNet."""
+        if op.name in ("Custom", "_CustomFunction"):
+            raise CompileError("an operator in Python (mx.operator.CustomOp) cannot be recorded")
+        still = attributes.get("use_global_stats") == "True" or float(attributes.get("momentum", 0.9)) == 1
+        if written and not (op.name == "BatchNorm" and still and all(v.slot in self.held for v in written)):
+            raise CompileError(
+                f"MXNet's operator {op.name} writes into its arguments, and so cannot be recorded; use ops.batch_norm, and "
+                "update running statistics with buffers"
+            )
+        if _follows_train_mode(op.name, attributes):
+            if _is_training():
+                self.graph.needs_training = True
+            elif not self.differentiating:
+                raise CompileError(
+                    f"MXNet's operator {op.name} depends on MXNet's own train mode, which a compiled function does not "
+                    "follow; use the functions of ops, which depend on their arguments alone"
+                )
+
+    # ------------------------------------------------------------------ steps
+    def close(self) -> None:
+        """End the running stretch of the function; what follows goes into a graph of its own."""
+        if self.graph.nodes:
+            self.steps.append(Segment(self.graph))
+        self.graph = Graph()
+
+    def value_and_grad(
+        self, fn: Callable[[list[Array]], tuple[Array, Any]], values: Sequence[Array]
+    ) -> tuple[Array, Any, list[Array]]:
+        """``fn`` in a graph of its own, differentiated by MXNet's tape whenever the function runs."""
+        self.close()
+        sources = [self.value(x) for x in values]
+        leaves = [Value(value.kind, value.ctx, slot=self.new_slot()) for value in sources]
+        self.differentiating = True
+        try:
+            loss, aux = fn([self.wrap(leaf) for leaf in leaves])
+            result = self.value(loss)
+            if result.graph is not self.graph:  # a leaf itself, or nothing that depends on one
+                result = self.value(_copy(self.wrap(result)))
+        finally:
+            self.differentiating = False
+        self.slot(result)
+        gradients = [Value(value.kind, value.ctx, slot=self.new_slot()) for value in sources]
+        self.steps.append(
+            Differentiation(
+                self.graph,
+                result,
+                [self.slot(value) for value in sources],
+                [leaf.slot or 0 for leaf in leaves],
+                [gradient.slot or 0 for gradient in gradients],
+            )
+        )
+        self.graph = Graph()
+        return self.wrap(result), aux, [self.wrap(gradient) for gradient in gradients]
+
+
+def _context(attributes: dict[str, str]) -> Any:
+    """The device of an operator without arguments."""
+    text = attributes.get("ctx", "")
+    if text in ("", "None"):
+        return mx.current_context()
+    kind, _, index = text.partition("(")
+    return mx.Context(kind, int(index.rstrip(")") or 0))
+
+
+def _follows_train_mode(name: str, attributes: dict[str, str]) -> bool:
+    if name in ("Dropout", "_npx_dropout"):
+        return attributes.get("mode", "training") == "training" and float(attributes.get("p", 0.5)) > 0
+    if name in ("BatchNorm", "BatchNorm_v1", "_npx_batch_norm", "_contrib_SyncBatchNorm"):
+        return attributes.get("use_global_stats", "False") not in ("True", "1")
+    if name in ("RNN", "_npx_rnn"):
+        return float(attributes.get("p", 0)) > 0
+    return name in ("LeakyReLU", "_npx_leaky_relu") and attributes.get("act_type") == "rrelu"
+
+
+@contextmanager
+def _not_recording() -> Iterator[None]:
+    before = _set_recording(False)
+    try:
+        yield
+    finally:
+        _set_recording(before)
+
+
+# ---------------------------------------------------------------------- the recording of this thread
+def recording_here() -> Trace | None:
+    """The recording that this thread makes now."""
+    return patches.active.trace
+
+
+def is_constant(x: Array) -> bool:
+    """Whether ``x`` has a value now that a compiled function may go by: a recording knows that of its constants alone."""
+    trace = patches.active.trace
+    return not isinstance(x, Traced) if trace is None else trace.is_constant(x)
+
+
+@contextmanager
+def _modes(trace: Trace) -> Iterator[None]:
+    """MXNet's modes while a function is recorded. With the tape on, though no array is on it, the function's own
+    ``mx.autograd.pause()`` can be told.
+    """
+    before = _set_recording(True), _set_training(False), recording.by_others
+    recording.by_others = True
+    patches.active.trace = trace
+    try:
+        yield
+    finally:
+        patches.active.trace = None
+        recording.by_others = before[2]
+        _set_training(before[1])
+        _set_recording(before[0])
+
+
+def record(fn: Callable[[list[Array]], list[Array]], arguments: Sequence[Array]) -> tuple[Trace, list[int]]:
+    """Run ``fn`` on traced arrays like ``arguments``; returns the recording and the slots of what ``fn`` returned."""
+    thread.ready  # noqa: B018
+    trace = Trace(arguments)
+    with patches.installed(), _modes(trace):
+        results = fn(trace.inputs)
+        if not all(isinstance(x, NDArray) for x in results):
+            raise CompileError("a compiled function returns tensors")
+        slots = [trace.slot(trace.value(x)) for x in results]
+        trace.close()
+    return trace, slots
+
+
+def value_and_grad(
+    trace: Trace, fn: Callable[[list[Array]], tuple[Array, Any]], values: Sequence[Array]
+) -> tuple[Array, Any, list[Array]]:
+    """``Backend.value_and_grad`` while a function is recorded.
+
+    Raises:
+        NotSupportedError: inside another one.
+    """
+    if trace.differentiating:
+        raise NotSupportedError(
+            "backend 'mxnet' does not support gradients of gradients; use torch, tensorflow or jax for these"
+        )
+    return trace.value_and_grad(fn, values)
+
+
+__all__ = ["Trace", "is_constant", "record", "recording_here", "value_and_grad"]
