@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -38,19 +38,13 @@ def _each(*languages: str):
 @functools.cache
 def results(page: Path) -> dict[int, str | None]:
     """What became of each Python block of a page."""
-    report = Path(os.environ["UNIMODULE_DOCS_REPORTS"]) / f"{page.stem}.json"
-    command = [sys.executable, str(Path(blocks.__file__)), str(page), str(report)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    if done.returncode != 0:
-        return dict.fromkeys((block.line for block in blocks.blocks(page)), done.stderr)
-    return {int(line): why for line, why in json.loads(report.read_text()).items()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def reports(tmp_path_factory):
-    os.environ["UNIMODULE_DOCS_REPORTS"] = str(tmp_path_factory.mktemp("docs"))
-    yield
-    del os.environ["UNIMODULE_DOCS_REPORTS"]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [sys.executable, str(Path(blocks.__file__)), str(page), str(report)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            return dict.fromkeys((block.line for block in blocks.blocks(page)), done.stderr)
+        return {int(line): why for line, why in json.loads(report.read_text()).items()}
 
 
 @pytest.mark.parametrize(("page", "block"), _each("python"))
