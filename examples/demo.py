@@ -130,10 +130,14 @@ def problems(model_name: str, runs: dict[str, Run]) -> list[str]:
     found = []
     for name, run in runs.items():
         if run.accuracy < GOAL:
-            found.append(f"{model_name} on {name}: test accuracy {100 * run.accuracy:.2f} %, expected {100 * GOAL:.0f} %")
+            found.append(
+                f"{model_name} on {name}: test accuracy {100 * run.accuracy:.2f} %, expected {100 * GOAL:.0f} %"
+            )
         deviation = run.deviation(runs[REFERENCE])
         if deviation > DRIFT:
-            found.append(f"{model_name} on {name}: parameters deviate by {deviation:.1e}, expected at most {DRIFT:.0e}")
+            found.append(
+                f"{model_name} on {name}: parameters deviate by {deviation:.1e}, expected at most {DRIFT:.0e}"
+            )
     return found
 
 
@@ -194,14 +198,18 @@ def main() -> int:
     parser.add_argument("--backends", help="comma-separated; by default every installed framework")
     parser.add_argument("--models", default=",".join(MODELS), help="comma-separated (default: %(default)s)")
     parser.add_argument("--epochs-scale", type=float, default=1.0, help="train this many times as long")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for the results (default: %(default)s)"
+    )
     options = parser.parse_args()
 
     console = Console()
     installed = [b.name for b in um.backends() if b.installed and b.name != REFERENCE]
     backends = options.backends.split(",") if options.backends else installed
     if not backends:
-        console.print("No framework is installed; run [bold]make demo[/], or pip install one of unimodule's extras.")
+        console.print(
+            "No framework is installed; run [bold]make demo[/], or pip install one of unimodule's extras."
+        )
         return 1
     results = {}
     for model_name in options.models.split(","):
