@@ -1,9 +1,11 @@
 """Optimisers with PyTorch's exact update rules, gradient clipping, and ``lr_scheduler``; written once in neutral terms."""
 
+from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
+from .clipping import clip_grad_norm, clip_grad_value
 from .lion import Lion
 from .nadam import NAdam
 from .optimizer import Optimizer
@@ -23,4 +25,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "clip_grad_norm",
+    "clip_grad_value",
+    "lr_scheduler",
 ]

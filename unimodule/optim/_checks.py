@@ -8,7 +8,9 @@ from typing import Any
 from ..errors import ArgumentError
 
 
-def check_range(name: str, value: Any, low: float, high: float = float("inf"), *, open_high: bool = False) -> None:
+def check_range(
+    name: str, value: Any, low: float, high: float = float("inf"), *, open_high: bool = False
+) -> None:
     """Raise ArgumentError unless ``low <= value <= high`` (``< high`` where that bound is open)."""
     fits = isinstance(value, int | float) and low <= value and (value < high if open_high else value <= high)
     if not fits:

@@ -29,7 +29,9 @@ def state_dict(optimizer: Optimizer) -> dict[str, Any]:
             number[id(p)] = len(number)
             if id(p) in optimizer._scalars:
                 held = optimizer._state.get(id(p), {})
-                slots = {name: _copied(held[name]) if name in held else None for name in optimizer.slots_of(group)}
+                slots = {
+                    name: _copied(held[name]) if name in held else None for name in optimizer.slots_of(group)
+                }
                 state[number[id(p)]] = {**optimizer._scalars[id(p)], **slots}
         options = copy.deepcopy({k: v for k, v in group.items() if k != "params"})
         groups.append({**options, "params": [number[id(p)] for p in group["params"]]})
@@ -45,7 +47,9 @@ def load_state_dict(optimizer: Optimizer, source: Mapping[str, Any]) -> None:
         raise StateDictError(f"an optimiser's state expected 'state' and 'param_groups': {error}") from error
     sizes, own = [len(part) for part in indices], [len(group["params"]) for group in optimizer.param_groups]
     if sizes != own:
-        raise StateDictError(f"the state has parameter groups of sizes {sizes}, this optimiser of sizes {own}")
+        raise StateDictError(
+            f"the state has parameter groups of sizes {sizes}, this optimiser of sizes {own}"
+        )
     new_groups: list[Group] = []
     scalars: dict[int, Scalars] = {}
     slots: dict[int, dict[str, Tensor]] = {}
@@ -87,7 +91,9 @@ def _entry(
         if find_backend(value) is None:
             raise StateDictError(f"{name} of {parameter} expected a tensor, got {type(value).__name__}")
         if tuple(value.shape) != parameter.shape:
-            raise StateDictError(f"{name} of {parameter} expected shape {parameter.shape}, got {tuple(value.shape)}")
+            raise StateDictError(
+                f"{name} of {parameter} expected shape {parameter.shape}, got {tuple(value.shape)}"
+            )
     return {**scalars, "step": int(scalars["step"])}, {name: _copied(value) for name, value in slots.items()}
 
 

@@ -63,7 +63,12 @@ class Adadelta(Optimizer):
 
     @staticmethod
     def update(
-        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+        do: Foreach,
+        on: Mapping[str, bool],
+        values: list[Tensor],
+        gradients: list[Tensor],
+        slots: Slots,
+        n: Mapping[str, Any],
     ) -> Result:
         """See the class."""
         g = do.negative(gradients) if on["maximize"] else gradients

@@ -46,7 +46,9 @@ class Lion(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+        )
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """lr and weight decay are not negative; both betas are in [0, 1)."""
@@ -65,7 +67,12 @@ class Lion(Optimizer):
 
     @staticmethod
     def update(
-        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+        do: Foreach,
+        on: Mapping[str, bool],
+        values: list[Tensor],
+        gradients: list[Tensor],
+        slots: Slots,
+        n: Mapping[str, Any],
     ) -> Result:
         """See the class."""
         g = do.negative(gradients) if on["maximize"] else gradients

@@ -113,11 +113,15 @@ class Optimizer:
         handles = [handles] if isinstance(handles, Parameter) else list(handles)
         unknown = [k for k in group if k != "params" and k not in self.defaults and k not in SCHEDULED]
         if unknown:
-            raise ArgumentError(f"{type(self).__name__} has no option {', '.join(unknown)}; it has {list(self.defaults)}")
+            raise ArgumentError(
+                f"{type(self).__name__} has no option {', '.join(unknown)}; it has {list(self.defaults)}"
+            )
         taken = {id(p) for p in self._handles()}
         for handle in handles:
             if not isinstance(handle, Parameter):
-                raise ArgumentError(f"{type(self).__name__} expected parameter handles, got {type(handle).__name__}")
+                raise ArgumentError(
+                    f"{type(self).__name__} expected parameter handles, got {type(handle).__name__}"
+                )
             if id(handle) in taken:
                 raise ArgumentError(f"{handle} stands twice among the parameters")
             taken.add(id(handle))
@@ -157,7 +161,12 @@ class Optimizer:
 
     @staticmethod
     def update(
-        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+        do: Foreach,
+        on: Mapping[str, bool],
+        values: list[Tensor],
+        gradients: list[Tensor],
+        slots: Slots,
+        n: Mapping[str, Any],
     ) -> Result:
         """The rule. It may overwrite values and slots, not gradients.
 
@@ -199,7 +208,8 @@ class Optimizer:
         for update in self.updates(p for p in trainable if id(p) in found):
             detach = kernel(update.backend, "stop_gradient")
             values = [detach(p.data) for p in update.parameters]
-            rule = _rule(type(self), update.backend.info.name, tuple(update.on.items()))
+            kind: Any = type(self)  # mypy takes a class for no Hashable
+            rule = _rule(kind, update.backend.info.name, tuple(update.on.items()))
             new_values, slots = rule(
                 values, [detach(found[id(p)]) for p in update.parameters], update.slots, update.numbers
             )
@@ -269,7 +279,8 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state as PyTorch lays it out: ``{"state": {index: {"step": n, slot: tensor}}, "param_groups":
         [...]}``, parameters numbered in the order of the groups. PyTorch's optimiser of the same name can load it, where
-        the tensors are PyTorch's."""
+        the tensors are PyTorch's.
+        """
         return _state.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -290,7 +301,9 @@ class Optimizer:
 
 
 @functools.lru_cache(maxsize=256)
-def _rule(kind: type[Optimizer], backend_name: str, on: tuple[tuple[str, bool], ...]) -> Callable[..., Result]:
+def _rule(
+    kind: type[Optimizer], backend_name: str, on: tuple[tuple[str, bool], ...]
+) -> Callable[..., Result]:
     """The update rule of a class on a backend, compiled where the adapter does so; all its optimisers share it."""
     backend = get_backend(backend_name)
     return backend.accelerate(functools.partial(kind.update, lists_of(backend), dict(on)))
@@ -315,4 +328,6 @@ def _check_gradient(parameter: Parameter, gradient: Tensor) -> None:
             f"{parameter} is on {backend.info.name!r}, its gradient is a {home.info.name if home else type(gradient).__name__} tensor"
         )
     if backend.shape(gradient) != parameter.shape:
-        raise ShapeError(f"the gradient of {parameter} expected shape {parameter.shape}, got {backend.shape(gradient)}")
+        raise ShapeError(
+            f"the gradient of {parameter} expected shape {parameter.shape}, got {backend.shape(gradient)}"
+        )

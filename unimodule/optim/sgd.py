@@ -85,7 +85,12 @@ class SGD(Optimizer):
 
     @staticmethod
     def update(
-        do: Foreach, on: Mapping[str, bool], values: list[Tensor], gradients: list[Tensor], slots: Slots, n: Mapping[str, Any]
+        do: Foreach,
+        on: Mapping[str, bool],
+        values: list[Tensor],
+        gradients: list[Tensor],
+        slots: Slots,
+        n: Mapping[str, Any],
     ) -> Result:
         """See the class."""
         g = do.negative(gradients) if on["maximize"] else gradients
