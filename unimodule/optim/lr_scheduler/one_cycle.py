@@ -42,7 +42,8 @@ class OneCycleLR(LRScheduler):
     Example:
         >>> import unimodule as um
         >>> opt = um.optim.Adam(um.nn.Linear(2, 1).parameters())
-        >>> um.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.25, total_steps=100).get_last_lr()
+        >>> schedule = um.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.25, total_steps=100)
+        >>> [round(lr, 6) for lr in schedule.get_last_lr()]
         [0.01]
     """
 
