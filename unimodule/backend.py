@@ -35,9 +35,12 @@ What it must do in return:
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -252,7 +255,9 @@ REQUIRED: dict[str, str] = {
         "(x) -> x's dtype",
     ),
     **dict.fromkeys(["abs", "negative", "sign"], "(x) of any numeric dtype -> x's dtype; sign of NaN is NaN"),
-    **dict.fromkeys(["floor", "ceil", "round"], "(x) float (the core answers for integers); round half to even"),
+    **dict.fromkeys(
+        ["floor", "ceil", "round"], "(x) float (the core answers for integers); round half to even"
+    ),
     "isnan": "(x) float -> bool",
     "logical_not": "(x) bool -> bool",
     "bitwise_invert": "(x) integer or bool -> same",
@@ -261,23 +266,33 @@ REQUIRED: dict[str, str] = {
     "divide": "(x1, x2) float -> same dtype",
     "pow": "(x1, x2) numeric; gradients finite at base 0 where the exponent is >= 1",
     **dict.fromkeys(
-        ["floor_divide", "remainder"], "(x1, x2) rounds towards -inf, remainder has the sign of x2 (Python's // and %)"
+        ["floor_divide", "remainder"],
+        "(x1, x2) rounds towards -inf, remainder has the sign of x2 (Python's // and %)",
     ),
     **dict.fromkeys(["maximum", "minimum"], "(x1, x2) numeric; NaN wins; ties share the gradient"),
     "atan2": "(x1, x2) float",
     **dict.fromkeys(["equal", "less"], "(x1, x2) any dtype -> bool; NaN equals nothing"),
     **dict.fromkeys(["logical_and", "logical_or"], "(x1, x2) bool -> bool"),
     **dict.fromkeys("bitwise_and bitwise_or bitwise_xor".split(), "(x1, x2) integer or bool"),
-    **dict.fromkeys(["bitwise_left_shift", "bitwise_right_shift"], "(x1, x2) integer; right shift keeps the sign"),
+    **dict.fromkeys(
+        ["bitwise_left_shift", "bitwise_right_shift"], "(x1, x2) integer; right shift keeps the sign"
+    ),
     "where": "(condition, x1, x2) bool and two tensors of one dtype (never scalars); broadcasting",
     # reductions; axis is None, an integer or a tuple of integers, negative ones allowed; None is all axes
     **dict.fromkeys(
-        ["sum", "prod"], "(x, *, axis=None, keepdims=False) numeric -> x's dtype (the core has cast small integers up)"
+        ["sum", "prod"],
+        "(x, *, axis=None, keepdims=False) numeric -> x's dtype (the core has cast small integers up)",
     ),
-    **dict.fromkeys(["max", "min"], "(x, *, axis=None, keepdims=False) numeric; NaN wins; ties share the gradient"),
+    **dict.fromkeys(
+        ["max", "min"], "(x, *, axis=None, keepdims=False) numeric; NaN wins; ties share the gradient"
+    ),
     **dict.fromkeys(["all", "any"], "(x, *, axis=None, keepdims=False) bool -> bool"),
-    **dict.fromkeys(["argmax", "argmin"], "(x, *, axis=None, keepdims=False) -> int64; first of equals; NaN wins"),
-    **dict.fromkeys(["cumulative_sum", "cumulative_prod"], "(x, *, axis) -> x's dtype; axis is an integer; inclusive"),
+    **dict.fromkeys(
+        ["argmax", "argmin"], "(x, *, axis=None, keepdims=False) -> int64; first of equals; NaN wins"
+    ),
+    **dict.fromkeys(
+        ["cumulative_sum", "cumulative_prod"], "(x, *, axis) -> x's dtype; axis is an integer; inclusive"
+    ),
     "argsort": "(x, *, axis=-1, descending=False) -> int64; always stable; NaN sorts last ascending",
     # shape
     "reshape": "(x, shape) shape is a tuple of integers without -1",
@@ -348,13 +363,44 @@ def check_int32(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     limits = np.iinfo(target)
     if array.size and (array.max() > limits.max or array.min() < limits.min):
         bad = array.max() if array.max() > limits.max else array.min()
-        raise IntegerRangeError(f"{int(bad)} does not fit {target.name}, in which this backend carries {array.dtype}")
+        raise IntegerRangeError(
+            f"{int(bad)} does not fit {target.name}, in which this backend carries {array.dtype}"
+        )
     return array.astype(target)
+
+
+@contextmanager
+def without_greeting(pattern: bytes) -> Iterator[None]:
+    """Keep lines that match a regular expression off stderr while a framework's libraries are loaded.
+
+    They write to the file descriptor, and no setting keeps them from it. What comes there is held back and written
+    afterwards, without those lines.
+    """
+    import tempfile  # only here, to keep importing unimodule light
+
+    try:
+        sys.stderr.flush()
+        real = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # there is no stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            if rest := re.sub(rb"(?m)^(" + pattern + rb").*\n?", b"", held.read()):
+                os.write(2, rest)
 
 
 def not_supported(backend: Backend, what: str, instead: str = "") -> NotSupportedError:
     """The error with which an adapter declares a limit: it names the backend and, where there is one, the way out."""
-    return NotSupportedError(f"backend {backend.info.name!r} does not support {what}{'; ' + instead if instead else ''}")
+    return NotSupportedError(
+        f"backend {backend.info.name!r} does not support {what}{'; ' + instead if instead else ''}"
+    )
 
 
 __all__ = [
@@ -366,4 +412,5 @@ __all__ = [
     "check_int32",
     "dtypes",
     "not_supported",
+    "without_greeting",
 ]

@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from unimodule.backend import without_greeting
+
 _lock = threading.Lock()
 
 
@@ -189,7 +191,8 @@ def load() -> Any:
             mx = _import()
         if not gpu_count(mx):
             os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
-        mx.nd.zeros(1).wait_to_read()
+        with without_greeting(rb"\[[\d:]+\] .*MXNet start using engine"):
+            mx.nd.zeros(1).wait_to_read()
         return mx
 
 

@@ -9,5 +9,5 @@ INFO = BackendInfo(
     distribution=("numpy",),
     module_roots=("numpy", "autograd"),
     pip="pip install unimodule",
-    priority=1000,
+    priority=1_000_000,  # after every framework
 )

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-_GREETING = re.compile(rb"^(I\d{4} |WARNING: All log messages before absl::InitializeLog).*\n?", re.MULTILINE)
+from unimodule.backend import without_greeting
 
-
-@contextmanager
-def _without_greeting() -> Iterator[None]:
-    """While TensorFlow's libraries are loaded they write to the file descriptor of stderr how they were built. No
-    variable keeps them from it, so what comes there is held back and written afterwards, without those notes.
-    """
-    try:
-        sys.stderr.flush()
-        real = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # there is no stderr
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(real, 2)
-            os.close(real)
-            held.seek(0)
-            if rest := _GREETING.sub(b"", held.read()):
-                os.write(2, rest)
+_GREETING = (
+    rb"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
+)
 
 
 def _import() -> Any:
     if "tensorflow" in sys.modules:
         import tensorflow
     else:
-        with _without_greeting():
+        with without_greeting(_GREETING):
             import tensorflow
     return tensorflow
 
