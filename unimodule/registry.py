@@ -28,7 +28,8 @@ _lock = threading.RLock()
 _infos: dict[str, BackendInfo] | None = None
 _failed: dict[str, str] = {}
 _loaded: dict[str, Backend] = {}
-_by_type: dict[type, Backend | None] = {}
+_NO_TENSORS: tuple[type, ...] = (bool, int, float, complex, str, type(None), list, tuple, dict)
+_by_type: dict[type, Backend | None] = dict.fromkeys(_NO_TENSORS)
 _seed: int | None = None
 _default: str | None = None
 _override: contextvars.ContextVar[str | None] = contextvars.ContextVar("unimodule_backend", default=None)
@@ -41,6 +42,16 @@ def register(info: BackendInfo) -> None:
         infos()[info.name] = info
         _loaded.pop(info.name, None)
         _by_type.clear()
+        _by_type.update(dict.fromkeys(_NO_TENSORS))
+
+
+def adopt(backend: Backend, kind: type) -> None:
+    """Make an adapter known by its name and by its type of tensor, and register it nowhere: it is in no list and never
+    the default. For an adapter that is made at run time around another.
+    """
+    with _lock:
+        _loaded[backend.info.name] = backend
+        _by_type[kind] = backend
 
 
 def infos() -> dict[str, BackendInfo]:

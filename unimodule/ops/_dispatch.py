@@ -108,16 +108,19 @@ def checks(name: str) -> Callable[[F], F]:
 
 
 # ---------------------------------------------------------------------- dtypes of native tensors, looked up fast
-_IS_FLOAT: dict[Any, bool] = {}
+_IS_FLOAT: dict[str, dict[Any, bool]] = {}
+"""By the package of a framework's dtypes, then by dtype: a compiler that guards what a function reads (Dynamo) must not
+meet another framework's dtypes among the keys, which it cannot hash."""
 
 
 def is_float_tensor(x: Tensor) -> bool:
     """Whether a native tensor's dtype is a floating one."""
     native = x.dtype
     try:
-        return _IS_FLOAT[native]
+        return _IS_FLOAT[type(native).__module__][native]
     except KeyError:
-        answer = _IS_FLOAT[native] = dtypes.is_floating(dtypes.canonical(native))
+        answer = dtypes.is_floating(dtypes.canonical(native))
+        _IS_FLOAT.setdefault(type(native).__module__, {})[native] = answer
         return answer
 
 
