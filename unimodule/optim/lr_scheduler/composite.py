@@ -44,24 +44,20 @@ class LambdaLR(LRScheduler):
     ) -> None:
         check_optimizer(optimizer, type(self).__name__)
         groups = len(optimizer.param_groups)
-        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, list | tuple) else [lr_lambda] * groups
+        several: Any = lr_lambda if isinstance(lr_lambda, list | tuple) else [lr_lambda] * groups
+        self.lr_lambdas: list[Callable[[int], float]] = list(several)
         if len(self.lr_lambdas) != groups:
             raise ArgumentError(f"lr_lambda expected one function or {groups}, got {len(self.lr_lambdas)}")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         """See the class."""
-        return [
-            base * factor(self.last_epoch)  # type: ignore[operator]
-            for base, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)
-        ]
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base * factor(self.last_epoch) for base, factor in pairs]
 
     def state_dict(self) -> dict[str, Any]:
         """See ``LRScheduler``. Of a function nothing is kept, of another callable its attributes."""
-        kept = [
-            None if isinstance(fn, types.FunctionType) else copy.deepcopy(vars(fn)) for fn in self.lr_lambdas
-        ]
-        return {**super().state_dict(), "lr_lambdas": kept}
+        return {**super().state_dict(), "lr_lambdas": [_attributes(fn) for fn in self.lr_lambdas]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """See ``LRScheduler``."""
@@ -174,6 +170,11 @@ class SequentialLR(LRScheduler):
             raise StateDictError(f"the state has {len(states)} schedules, this SequentialLR {len(own)}")
         for scheduler, state in zip(own, states, strict=True):
             scheduler.check_state(state)
+
+
+def _attributes(fn: Callable[..., Any]) -> dict[str, Any] | None:
+    own = getattr(fn, "__dict__", None)
+    return copy.deepcopy(own) if isinstance(own, dict) and not isinstance(fn, types.FunctionType) else None
 
 
 def _undo(scheduler: LRScheduler) -> None:
