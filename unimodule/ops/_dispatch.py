@@ -19,32 +19,26 @@ The wrappers are closures, not generated code: code made with ``exec`` under sha
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn, TypeVar, overload
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from .. import dtypes
 from ..backend import Backend, Tensor
 from ..errors import (
-    ArgumentError,
     BackendMismatchError,
-    DeviceError,
     DtypeError,
     NotSupportedError,
-    OutOfRangeError,
-    ShapeError,
-    UnimoduleError,
 )
 from ..registry import backend_for_type, find_backend, get_backend
+from ._explain import NUMPY, checks, reraise
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULTS: dict[str, Callable[..., Any] | None] = {}
 """Every op by name: its default composition, or None where an adapter must provide it."""
 
-CHECKS: dict[str, Callable[..., None]] = {}
-"""Op name -> a function that raises our error if the arguments of a call that failed were at fault."""
 
 SCALARS = (bool, int, float)
 ARRAYS = (np.ndarray, np.generic)  # a tuple: PyTorch's compiler knows no union of types
@@ -53,9 +47,6 @@ ARRAYS = (np.ndarray, np.generic)  # a tuple: PyTorch's compiler knows no union 
 def is_scalar(x: Any) -> bool:
     """Whether ``x`` is a Python number; NumPy's float64, though a float, is an array of no axes."""
     return isinstance(x, SCALARS) and not isinstance(x, np.generic)
-
-
-NUMPY = "numpy"
 
 
 # ---------------------------------------------------------------------- from a name and a backend to code
@@ -93,18 +84,6 @@ def declare(fn: Callable[..., Any]) -> str:
     name = fn.__name__.rstrip("_")
     DEFAULTS[name] = None if getattr(fn, "__unimodule_required__", False) else fn
     return name
-
-
-def checks(name: str) -> Callable[[F], F]:
-    """Enter a function, called with the arguments of op ``name``, that says what is wrong with them. It is asked only
-    after a native error: frameworks word and class theirs too differently for ``explain`` to tell what was meant.
-    """
-
-    def enter(fn: F) -> F:
-        CHECKS[name] = fn
-        return fn
-
-    return enter
 
 
 # ---------------------------------------------------------------------- dtypes of native tensors, looked up fast
@@ -407,68 +386,6 @@ def creation_backend(backend: str | None, like: Tensor | None) -> Backend:
     return get_backend(current_backend())
 
 
-# ---------------------------------------------------------------------- what went wrong
-def reraise(name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
-    """Raise our error for a native one; ours, and what cannot be told, go on as they are."""
-    if isinstance(error, UnimoduleError | MemoryError | KeyboardInterrupt):
-        raise error
-    if (check := CHECKS.get(name)) is not None:
-        check(*args, **kwargs)
-    ours = explain(name, error, args, kwargs)
-    if ours is None or any(backend.is_trace_error(error) for backend, _ in _tensors(args)):
-        raise error
-    raise ours from error
-
-
-def _tensors(values: Iterable[Any]) -> Iterator[tuple[Backend, Tensor]]:
-    for value in values:
-        if isinstance(value, list | tuple):
-            yield from _tensors(value)
-        elif (backend := find_backend(value)) is not None:
-            yield backend, value
-
-
-def explain(
-    name: str, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> UnimoduleError | None:
-    """What a failed call of an op should have said, from its arguments; None where it was not the arguments' fault."""
-    if isinstance(error, TypeError) and "argument" in str(error) and error.__traceback__.tb_next is None:  # type: ignore[union-attr]
-        return None  # a wrong call of the Python function itself
-    tensors = list(_tensors([*args, *kwargs.values()]))
-    names = {backend.info.name for backend, _ in tensors} - {NUMPY}
-    if len(names) > 1:
-        return BackendMismatchError(
-            f"ops.{name} got tensors of the backends {' and '.join(sorted(names))}; move one with um.convert(x, backend) "
-            "or the net with net.to(backend)"
-        )
-    devices = {backend.device(t) for backend, t in tensors if backend.is_concrete(t)}
-    if len(devices) > 1:
-        return DeviceError(
-            f"ops.{name} got tensors on {' and '.join(sorted(devices))}; move one with net.to(device=...)"
-        )
-    if isinstance(error, IndexError):
-        return OutOfRangeError(f"ops.{name}: {error}")
-    described = ", ".join(f"{backend.shape(t)} {backend.dtype(t)}" for backend, t in tensors)
-    floats = {d for b, t in tensors if dtypes.is_floating(d := b.dtype(t))}
-    if len(floats) > 1:
-        return DtypeError(f"ops.{name} expected tensors of one float dtype, got {described}")
-    # A fault of shape or of value: frameworks tell them apart too differently to go by their texts.
-    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    if isinstance(error, TypeError | NotImplementedError):
-        return DtypeError(f"ops.{name} cannot take {described or 'these arguments'}: {first_line}")
-    if (
-        isinstance(error, ValueError | RuntimeError | ArithmeticError)
-        or type(error).__module__.split(".")[0] != "builtins"
-    ):
-        others = [
-            repr(a) for a in args if isinstance(a, int | float | str | tuple) and not isinstance(a, bool)
-        ]
-        options = [f"{k}={v!r}" for k, v in kwargs.items() if isinstance(v, int | float | str | tuple)]
-        given = "; ".join(filter(None, [described, ", ".join(others + options)]))
-        return ShapeError(f"ops.{name} cannot take {given}: {first_line}")
-    return None
-
-
 def _parameters(fn: Callable[..., Any]) -> int:
     """How many parameters a declaration has, by any name or star."""
     code = fn.__code__
@@ -485,7 +402,6 @@ def _dress(op: Callable[..., Any], fn: Callable[..., Any]) -> Any:
 
 __all__ = [
     "DEFAULTS",
-    "ArgumentError",
     "binary",
     "call",
     "checks",
@@ -493,5 +409,6 @@ __all__ = [
     "kernel",
     "paired",
     "required",
+    "reraise",
     "unary",
 ]
