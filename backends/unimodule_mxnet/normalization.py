@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .elementwise import FUNCTIONS as _ELEMENTWISE
-from .elementwise import add, add_array, divide, multiply_array, subtract_array
+from .elementwise import add, add_array, divide, multiply, multiply_array, subtract_array
 from .operators import Array, differentiable, dtype_of, in_training, ones_and_zeros, op, reshape_to
 from .reductions import mean
 
@@ -35,14 +35,23 @@ def _with_defaults(weight: Array | None, bias: Array | None, n: int, x: Array) -
 def batch_norm(
     x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
 ) -> Array:
-    if not differentiable() and x.size:  # MXNet's has no gradient for the statistics
+    if not differentiable() and x.size:
         gamma, beta = _with_defaults(weight, bias, x.shape[1], x)
         return _batch_norm(x, gamma, beta, mean, var, eps=eps, use_global_stats=True)
     scale = _sqrt(add(var, eps))
     scale = divide(1.0, scale) if weight is None else divide(weight, scale)
     shift = multiply_array(mean, scale)
     shift = _ELEMENTWISE["negative"](shift) if bias is None else subtract_array(bias, shift)
-    return add_array(multiply_array(x, _per_channel(scale, x)), _per_channel(shift, x))
+    if x.size == 0:
+        return add_array(multiply_array(x, _per_channel(scale, x)), _per_channel(shift, x))
+    # MXNet's has no gradient for the statistics, so they go into weight and bias, of its own that for mean 0 and variance
+    # 1. As products and sums with x these would take several times as long.
+    ones, zeros = ones_and_zeros(x.shape[1], x)
+    scale = multiply(scale, math.sqrt(1 + _EPS))
+    return _batch_norm(x, scale, shift, zeros, ones, eps=_EPS, use_global_stats=True)
+
+
+_EPS = 1e-5  # cuDNN takes no less
 
 
 def batch_norm_train(

@@ -10,14 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import divide, equal, equal_array, isnan, logical_and, logical_or
+from .elementwise import (
+    add,
+    divide,
+    equal,
+    equal_array,
+    isnan,
+    logical_and,
+    logical_or,
+    multiply,
+)
 from .indexing import take_along_axis
 from .operators import (
     Array,
     array,
     broadcast,
     cast,
-    constant,
     detach,
     dtype_of,
     host_sum,
@@ -25,7 +33,6 @@ from .operators import (
     op,
     recording,
     reshape_to,
-    select,
 )
 from .reductions import FUNCTIONS as _REDUCTIONS
 from .shape import pad
@@ -36,6 +43,8 @@ Pairs = tuple[tuple[int, int], ...]
 _pooling = op("Pooling")
 _adaptive = op("_contrib_AdaptiveAvgPooling2D")
 _slice = op("_npi_slice")
+_square = op("_npi_square")
+_minimum = op("_npi_minimum_scalar")
 _stack = op("_npi_stack", axis=-1)
 _argmax, _max = _REDUCTIONS["argmax"], op("_np_max")
 
@@ -76,9 +85,12 @@ def max_pool(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
     y = in_training(_pooling, x, **window)
     if not recording.by_others:
         return y
-    seen = in_training(_pooling, cast(isnan(detach(x)), dtype="float32"), **window)
-    y = select(equal(detach(y), lowest), constant(-math.inf, y), y)
-    return select(cast(seen, dtype="bool"), constant(math.nan, y), y)
+    # By arithmetic, since a choice would cost as much as the pooling: twice the lowest number is -infinity, and of an
+    # average of squares, cut at 1, nothing is left but NaN.
+    unbeaten = cast(equal(detach(y), lowest), dtype=dtype_of(x))
+    spread = _pooling(_square(detach(x)), **{**window, "pool_type": "avg"})
+    nan_or_0 = multiply(_minimum(spread, scalar=1.0), 0.0)
+    return add(y, add(multiply(unbeaten, lowest), nan_or_0))
 
 
 def _ordinary(x: Array) -> bool:

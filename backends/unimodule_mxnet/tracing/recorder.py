@@ -180,8 +180,13 @@ class Trace:
         """Refuse what a graph would do otherwise than eager MXNet."""
         if op.name in ("Custom", "_CustomFunction"):
             raise CompileError("an operator in Python (mx.operator.CustomOp) cannot be recorded")
-        still = attributes.get("use_global_stats") == "True" or float(attributes.get("momentum", 0.9)) == 1
-        if written and not (op.name == "BatchNorm" and still and all(v.slot in self.held for v in written)):
+        if op.name == "cast_storage" or attributes.get("forward_stype", "None") not in ("None", "default"):
+            raise CompileError("a sparse array cannot be recorded")
+        reads_only = op.name == "BatchNorm" and (
+            attributes.get("use_global_stats") in ("True", "1")
+            or (float(attributes.get("momentum", 0.9)) == 1 and all(v.slot in self.held for v in written))
+        )
+        if written and not reads_only:
             raise CompileError(
                 f"MXNet's operator {op.name} writes into its arguments, and so cannot be recorded; use ops.batch_norm, and "
                 "update running statistics with buffers"

@@ -139,7 +139,7 @@ def infer(op: Operator, attributes: Attributes, kinds: tuple[Kind, ...]) -> Infe
         CompileError: the shapes depend on values.
     """
     names = [f"argument{i}" for i in range(len(kinds))]
-    symbol = node(op, attributes, [variable(name) for name in names], "inferred")
+    symbol = node(op, attributes, [variable(name) for name in names], op.name)
     arguments = set(symbol.list_arguments())
     written = symbol.list_auxiliary_states()
     if not arguments | set(written) <= set(names):
