@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+
+from unimodule.errors import ArgumentError
 
 from . import random
 from ._jit import Array
@@ -18,36 +20,48 @@ except ImportError:  # older releases have it here only
 Flat = Callable[[list[Array]], list[Array]]
 
 
-def compile(fn: Flat, **options: Any) -> Flat:
-    """See ``Backend.compile``; ``options`` are jax.jit's."""
+def compile(fn: Flat, *, donate: Sequence[int] = (), **options: Any) -> Flat:
+    """See ``Backend.compile``; ``options`` are jax.jit's.
+
+    Args:
+        fn: the function.
+        donate: positions in the list of tensors whose memory the results may take; the caller must not use them again.
+        **options: jax.jit's, but for those that name arguments, of which there is one list only.
+
+    Raises:
+        ArgumentError: an option names arguments.
+    """
+    if naming := [name for name in options if name.endswith(("argnums", "argnames", "shardings"))]:
+        raise ArgumentError(f"a compiled net or function cannot take jax.jit's {', '.join(naming)}")
     program: Flat | None = None
 
     def run(tensors: list[Array]) -> list[Array]:
         nonlocal program
         if program is None:
-            program = _build(fn, tensors, options)
+            program = _build(fn, tensors, tuple(donate), options)
         return program(tensors)
 
     return run
 
 
-def _build(fn: Flat, tensors: list[Array], options: dict[str, Any]) -> Flat:
+def _build(fn: Flat, tensors: list[Array], donate: tuple[int, ...], options: dict[str, Any]) -> Flat:
     draws = 0
 
-    def traced(key: Array, tensors: list[Array]) -> list[Array]:
+    def traced(key: Array, number: Array, tensors: list[Array]) -> list[Array]:
         nonlocal draws
-        with random.use_key(key) as stream:
+        with random.use_key(jax.random.fold_in(key, number)) as stream:
             outputs = fn(tensors)
             draws = stream.count
         return outputs
 
     # Traced apart from jit, so that Python runs once, whether or not it turns out to need a key.
-    some_key = random.fresh_key()
-    evaluate = jaxpr_as_fun(jax.make_jaxpr(traced)(some_key, list(tensors)))
-    if not draws:
-        return jax.jit(lambda tensors: evaluate(some_key, *tensors), **options)
-    jitted = jax.jit(lambda key, tensors: evaluate(key, *tensors), **options)
-    return lambda tensors: jitted(random.fresh_key(), tensors)
+    some_draw = random.peek()
+    evaluate = jaxpr_as_fun(jax.make_jaxpr(traced)(*some_draw, list(tensors)))
+    if draws:
+        jitted = jax.jit(evaluate, donate_argnums=tuple(i + 2 for i in donate), **options)
+        return lambda tensors: jitted(*random.draw(), *tensors)
+    jitted = jax.jit(lambda *tensors: evaluate(*some_draw, *tensors), donate_argnums=donate, **options)
+    return lambda tensors: jitted(*tensors)
 
 
 def is_trace_error(error: BaseException) -> bool:

@@ -12,6 +12,8 @@ therefore hands it a key as an argument, fresh in each call, and runs its body u
             return net(x)
 
     step(random.STATE.fresh_key(), x)
+
+(``compiling`` hands over a draw and folds it inside, which saves a call.)
 """
 
 from __future__ import annotations
@@ -99,6 +101,11 @@ def use_key(key: Array) -> Iterator[Stream]:
 def draw() -> Draw:
     """The next draw, from the key of :func:`use_key` or from the backend's state."""
     return (_given.get() or STATE).draw()
+
+
+def peek() -> Draw:
+    """A key and a number of the right kind, for tracing only: nothing is drawn."""
+    return _make_key(0), np.uint32(0)
 
 
 def fresh_key() -> Array:

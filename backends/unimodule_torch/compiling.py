@@ -7,51 +7,107 @@ function are recorded alike.
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from unimodule.backend import Tensor
 
+from . import gradients
+
 Flat = Callable[[list[Tensor]], list[Tensor]]
 
+_lock = threading.RLock()
 _told = False
 
 
 def compile(fn: Flat, **options: Any) -> Flat:
     """See ``Backend.compile``; ``options`` are torch.compile's (mode, dynamic, backend, fullgraph)."""
     program: Callable[..., Any] | None = None
+    constants: list[Tensor] = []
 
     def run(tensors: list[Tensor]) -> list[Tensor]:
-        nonlocal program
+        nonlocal program, constants
         if program is None:
-            program = _build(fn, tensors, options)
-        return program(*tensors)
+            with _lock:
+                program, constants = _build(fn, tensors, options)
+        return program(*tensors, *constants)
 
     return run
 
 
-def _build(fn: Flat, tensors: list[Tensor], options: dict[str, Any]) -> Callable[..., Any]:
-    differentiable = False
+def _build(
+    fn: Flat, tensors: list[Tensor], options: dict[str, Any]
+) -> tuple[Callable[..., Any], list[Tensor]]:
+    differentiable = True
 
     def record(*inputs: Tensor) -> list[Tensor]:
         nonlocal differentiable
+        before = gradients.count()
         outputs = fn(list(inputs))
+        if gradients.count() == before:
+            return outputs
+        # The tape ended at gradients that were taken inside, and what they were taken of. The recorded graph holds those
+        # backward passes as plain ops, which must not be differentiated in their turn.
         differentiable = any(t.requires_grad for t in outputs)
-        return outputs
+        return [t if t.requires_grad else t.detach() for t in outputs]
 
-    with _without_onednn():
-        graph = make_fx(record, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
-    program: Callable[..., Any] = graph
+    # Recorded with a tape, since the graph is to serve calls with and without one, whichever comes first.
+    with _without_onednn(), torch.inference_mode(False), torch.enable_grad():
+        mode = FakeTensorMode(allow_non_fake_inputs=True)
+        examples = [_example(mode, tensor) for tensor in tensors]
+        graph = make_fx(record, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+    program, constants = _as_function(graph)
     if options.get("backend", "inductor") != "inductor" or _has_compiler():
-        program = torch.compile(graph, **{"fullgraph": True, "dynamic": False, **options})
-    # A graph that holds a backward pass of its own must not be differentiated for inputs that happen to be trainable.
-    return program if differentiable else torch.no_grad()(program)
+        program = torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
+    return program if differentiable else torch.no_grad()(program), constants
+
+
+def _example(mode: FakeTensorMode, tensor: Tensor) -> Tensor:
+    """A leaf of the tape without data, like ``tensor``."""
+    with mode:
+        made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+    return made.requires_grad_(tensor.requires_grad)
+
+
+def _as_function(graph: GraphModule) -> tuple[Callable[..., Any], list[Tensor]]:
+    """The recorded graph as a plain function, which is quicker to call than a module, and the tensors that it was
+    recorded with besides its inputs: they follow these as arguments.
+    """
+    nodes = graph.graph.nodes
+    last = [node for node in nodes if node.op == "placeholder"][-1:] or [None]
+    constants: dict[str, Any] = {}
+    for node in [node for node in nodes if node.op == "get_attr"]:
+        value = getattr(graph, node.target)
+        if not isinstance(value, torch.Tensor):  # the body of a loop or a branch
+            return graph, []
+        if node.target not in constants:
+            anchor = last[0] or next(iter(nodes))
+            with graph.graph.inserting_after(anchor) if last[0] else graph.graph.inserting_before(anchor):
+                constants[node.target] = graph.graph.placeholder(node.target)
+            last = [constants[node.target]]
+        node.replace_all_uses_with(constants[node.target])
+        graph.graph.erase_node(node)
+    graph.recompile()
+    forward = type(graph).forward
+
+    def program(*inputs: Tensor) -> list[Tensor]:
+        return forward(None, *inputs)
+
+    return program, [getattr(graph, name) for name in constants]
 
 
 @contextmanager
@@ -68,7 +124,8 @@ def _without_onednn() -> Iterator[None]:
 def _has_compiler() -> bool:
     """Whether inductor can build for the CPU; said once where it cannot."""
     global _told
-    if any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl")):
+    names = [os.environ.get("CXX"), "g++", "c++", "clang++", "cl"]
+    if any(name and shutil.which(name) for name in names):
         return True
     if not _told:
         _told = True
@@ -82,7 +139,6 @@ def _has_compiler() -> bool:
 
 def is_trace_error(error: BaseException) -> bool:
     """Whether ``error`` says that a value was asked of a tensor without data."""
-    from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
     from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
     kinds = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)

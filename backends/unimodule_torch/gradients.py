@@ -15,6 +15,12 @@ Loss = Callable[[list[Tensor]], tuple[Tensor, Any]]
 
 class _Nesting(threading.local):
     depth = 0
+    count = 0
+
+
+def count() -> int:
+    """How many gradients were taken in this thread so far."""
+    return _nesting.count
 
 
 _nesting = _Nesting()
@@ -37,6 +43,7 @@ def _on_tape(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tens
     nested = _nesting.depth > 0
     leaves = [_leaf(value, nested) for value in values]
     _nesting.depth += 1
+    _nesting.count += 1
     try:
         loss, aux = fn(leaves)
     finally:

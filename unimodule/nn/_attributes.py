@@ -42,9 +42,9 @@ class Attributes(Tree):
                         f"got {type(value).__name__}"
                     )
                 del state["_modules"][name]
-        if not self._functional:
-            changes.count += 1
         object.__setattr__(self, name, value)
+        if not self._functional:
+            changes.count += 1  # when it is done: who saw the count before may have seen the old value
 
     def __getattr__(self, name: str) -> Any:
         # Asked only for what is not there, so it costs nothing where all is well.
@@ -53,15 +53,14 @@ class Attributes(Tree):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
-        changes.count += 1
         variable = self._variables.pop(name, None)
         if variable is not None:
             variable.detach(self, name)
         self._modules.pop(name, None)
         object.__delattr__(self, name)
+        changes.count += 1
 
     def _register_variable(self, name: str, variable: Variable) -> None:
-        changes.count += 1
         _check_name(self, name)
         old = self._variables.get(name)
         if old is not None:
@@ -80,9 +79,9 @@ class Attributes(Tree):
         if self._backend is not None and variable._backend is not self._backend:
             self._place(variable)
         variable.attach(self, name)
+        changes.count += 1
 
     def _register_module(self, name: str, module: Module) -> None:
-        changes.count += 1
         _check_name(self, name)
         old = self._variables.pop(name, None)
         if old is not None:
@@ -91,6 +90,7 @@ class Attributes(Tree):
         self.__dict__[name] = module
         if self._backend is not None and not self._functional and module._backend is not self._backend:
             module.to(self._backend.info.name, device=self._device, dtype=self._dtype)
+        changes.count += 1
 
     def _place(self, variable: Variable) -> None:
         assert self._backend is not None and self._device is not None
@@ -104,6 +104,7 @@ class Attributes(Tree):
             variable.detach(self, name)
             del self._variables[name]
             self.__dict__[name] = None
+            changes.count += 1
             return
         if isinstance(variable, Constant):
             raise ModuleError(

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -27,6 +27,11 @@ originals: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar(
 )
 """Modules (by id) that must not be called now, because functional clones of them run in this thread or task."""
 
+recorder: contextvars.ContextVar[Callable[[Module], Module] | None] = contextvars.ContextVar(
+    "unimodule_recorder", default=None
+)
+"""While a function is recorded in this thread or task: gives what to call for a module that is no functional clone."""
+
 
 class Calling(Placement):
     """The slow way into ``forward``. See ``Module``."""
@@ -42,6 +47,9 @@ class Calling(Placement):
                 "or a lambda kept as an attribute; call the net that the function gets as its argument, or in a module "
                 "self.<layer>, else its gradients would be lost"
             )
+        choose = None if self._functional else recorder.get()
+        if choose is not None and (clone := choose(cast("Module", self))) is not self:
+            return clone(*args, **kwargs)
         if self._backend is None:
             self._bind_to_inputs((args, kwargs))
         backend = self._backend
@@ -85,7 +93,10 @@ class Calling(Placement):
                 f"{type(self).__name__} is bound to {backend.info.name!r}, got a {found.info.name!r} tensor; "
                 f"move the net with net.to({found.info.name!r}) or the tensor with um.convert(x, {backend.info.name!r})"
             )
-        accepted_types(backend).add(kind)
+        if backend.outlives_trace(
+            value
+        ):  # no tracer goes straight to forward: while one runs, _enter has questions
+            accepted_types(backend).add(kind)
         return value
 
     def _from_host(self, array: np.ndarray[Any, Any], backend: Backend) -> Tensor:

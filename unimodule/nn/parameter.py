@@ -317,10 +317,10 @@ class Parameter(Variable):
     def requires_grad(self, flag: bool) -> None:
         from ._tree import changes
 
-        changes.count += 1
         self.trainable = bool(flag)
         if self._backend is not None and self._value is not None:
             self._store(self._backend.set_trainable(self._value, self.trainable), self._backend)
+        changes.count += 1
 
 
 class Constant(Variable):

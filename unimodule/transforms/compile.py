@@ -3,189 +3,81 @@
 A signature is all that a program may depend on: the structure of the arguments, the shape, dtype and device of each
 tensor, every Python value, and of each net its modules, their modes and plain attributes, and which parameters are
 trainable. For a new one, the function runs once on functional clones of its nets, as a pure function of a flat list of
-tensors (``Backend.compile``); parameters and buffers are in that list, so no value is ever baked in, and buffers come
-back as outputs. Afterwards Python only gathers the tensors, calls the program and writes the buffers.
-
-The signature of a net is not worked out on every call: a counter tells whether any module anywhere has changed since.
+tensors (``Backend.compile``; see ``_program``). Afterwards Python only gathers the tensors, calls the program and writes
+the buffers (see ``_compiler``).
 """
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import functools
-import threading
-from collections.abc import Callable, Hashable
-from typing import Any
+import types
+from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from ..backend import Backend, Tensor
-from ..errors import ArgumentError, CompileError
+from ..errors import ArgumentError
 from ..nn._tree import changes
-from ..nn.module import Module, clones_only
+from ..nn.module import Module
 from ..nn.parameter import Variable
-from ..registry import find_backend
-from .functional import (
-    Assignment,
-    Tree,
-    assignments,
-    common_backend,
-    leaves,
-    map_tree,
-    materialize,
-    prepare,
-    with_values,
-)
-
-_SIMPLE = (type(None), bool, int, float, complex, str, bytes, np.dtype)
-
-
-@dataclasses.dataclass
-class _Slot:
-    """The place of a tensor in a structure."""
-
-    index: int
-
-
-class _Program:
-    """One signature's native program, and how to feed it."""
-
-    def __init__(self, backend: Backend, fn: Callable[..., Any], args: Tree, options: dict[str, Any]) -> None:
-        # The nets themselves, not clones of an outer transformation, whose tensors must not be kept.
-        args = map_tree(
-            lambda leaf: leaf.__dict__.get("_original", leaf) if isinstance(leaf, Module) else leaf, args
-        )
-        self.nets = _nets(args)
-        self.sites = _sites(self.nets)
-        self._fn, self._backend = fn, backend
-        tensors: list[Tensor] = []
-        self._inputs = map_tree(lambda leaf: self._slot(leaf, tensors), args)
-        self._output: Tree = None
-        self.assigned: list[tuple[int, str, Variable]] = []
-        self.run = backend.compile(self._flat, **options)
-
-    def _slot(self, leaf: Any, tensors: list[Tensor]) -> Any:
-        if find_backend(leaf) is not self._backend:
-            return leaf
-        tensors.append(leaf)
-        return _Slot(len(self.sites) + len(tensors) - 1)
-
-    def _flat(self, tensors: list[Tensor]) -> list[Tensor]:
-        """The function, pure, from a flat list of tensors to another. Runs while the framework traces."""
-        given = {id(variable): tensors[i] for i, (_, _, variable) in enumerate(self.sites)}
-        args = map_tree(lambda leaf: tensors[leaf.index] if isinstance(leaf, _Slot) else leaf, self._inputs)
-        (new_args, new_kwargs), pairs = with_values(args, given)
-        with clones_only([original for original, _ in pairs]):
-            result = self._fn(*new_args, **new_kwargs)
-        outputs: list[Tensor] = []
-
-        def collect(leaf: Any) -> Any:
-            if find_backend(leaf) is not self._backend:
-                return leaf
-            outputs.append(leaf)
-            return _Slot(len(outputs) - 1)
-
-        self._output = map_tree(collect, result)
-        made = assignments(pairs, given)
-        position = {id(module): i for i, module in enumerate(_modules(self.nets))}
-        self.assigned = [(position[id(a.module)], a.name, a.variable) for a in made]
-        return outputs + [a.value for a in made]
-
-    def finish(self, outputs: list[Tensor], nets: list[Module]) -> Any:
-        """The result in its structure, with the buffers of ``nets`` written."""
-        if self.assigned:
-            values = outputs[len(outputs) - len(self.assigned) :]
-            modules = _modules(nets)
-            for (position, name, variable), value in zip(self.assigned, values, strict=True):
-                Assignment(modules[position], name, variable, value).carry_out()
-        if isinstance(self._output, _Slot):
-            return outputs[self._output.index]
-        return map_tree(lambda leaf: outputs[leaf.index] if isinstance(leaf, _Slot) else leaf, self._output)
-
-
-class _Compiler:
-    """The programs of one function."""
-
-    def __init__(self, fn: Callable[..., Any], options: dict[str, Any]) -> None:
-        self.fn, self.options = fn, options
-        self._programs: dict[Hashable, _Program] = {}
-        self._hot: dict[Hashable, tuple[_Program, list[tuple[dict[str, Any], str]]]] = {}
-        self._version = -1
-        self._lock = threading.RLock()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Compiler:
-        return _Compiler(self.fn, self.options)
-
-    def call_net(self, net: Module, x: Tensor) -> Any:
-        """``net(x)`` for a tensor of its backend: the way that is kept short."""
-        key = (getattr(x, "shape", x), getattr(x, "dtype", None))
-        if self._version == changes.count:
-            known = self._hot.get(key)
-            if known is not None:
-                program, places = known
-                outputs = program.run([*[state[name] for state, name in places], x])
-                return program.finish(outputs, [net])
-        version = changes.count
-        program, result = self._call((net, x), {})
-        if program is not None:
-            if version != self._version:
-                self._hot, self._version = {}, version
-            if version == changes.count:
-                self._hot[key] = (program, [(module.__dict__, name) for module, name, _ in _sites([net])])
-        return result
-
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The function's result for any arguments."""
-        return self._call(args, kwargs)[1]
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Program | None, Any]:
-        backend = common_backend((args, kwargs))
-        if type(backend).compile is Backend.compile:
-            return None, self.fn(*args, **kwargs)
-        args, kwargs = prepare((args, kwargs), backend)
-        materialize(self.fn, args, kwargs)
-        nets = _nets((args, kwargs))
-        key = (
-            backend.info.name,
-            _signature((args, kwargs), backend),
-            tuple(_net_signature(n, backend) for n in nets),
-        )
-        with self._lock:
-            program = self._programs.get(key)
-            new = program is None
-            if program is None:
-                program = _Program(backend, self.fn, (args, kwargs), self.options)
-        tensors = [module.__dict__[name] for module, name, _ in _sites(nets)]
-        tensors += [leaf for leaf in leaves((args, kwargs)) if find_backend(leaf) is backend]
-        if new:
-            with self._lock:
-                try:
-                    outputs = program.run(tensors)
-                except Exception as error:
-                    if backend.is_trace_error(error):
-                        raise CompileError(_ADVICE.format(type(error).__name__)) from error
-                    raise
-                self._programs[key] = program
-        else:
-            outputs = program.run(tensors)
-        return program, program.finish(outputs, nets)
-
-
-_ADVICE = (
-    "the value of a tensor was read while its computation was being compiled ({}); for control flow on values use "
-    "ops.cond, ops.where, ops.while_loop or ops.scan, and read values (ops.item, float, bool) outside compiled code"
-)
+from ._compiler import Compiler
 
 
 class CompiledModule(Module):
-    """What ``um.compile`` makes of a net: the same module, sharing all its state, whose call runs compiled."""
+    """What ``um.compile`` makes of a net: the same module, sharing all its state, whose call runs compiled.
+
+    Each has a class of its own, below this one and the net's, since instances hold nothing but the shared state.
+    """
+
+    _plain: ClassVar[Module]
+    _compiler: ClassVar[Compiler]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The net's output, from the compiled program of this signature."""
-        compiler: _Compiler = self.__dict__["_compiler"]
-        if len(args) == 1 and not kwargs and not self._functional and type(args[0]) in self._accepts:
-            return compiler.call_net(self, args[0])
-        return compiler.call(self, *args, **kwargs)
+        compiler = self._compiler
+        if len(args) != 1 or kwargs or self._functional or type(args[0]) not in self._accepts:
+            return compiler(self, *args, **kwargs)
+        # One tensor, the most common call, is kept short.
+        x = args[0]
+        quick = compiler.quick
+        try:
+            key = (
+                (x.shape, x.dtype)
+                if compiler.device_of is None
+                else (x.shape, x.dtype, compiler.device_of(x))
+            )
+        except AttributeError:  # a number
+            return compiler(self, x)
+        if quick.version == changes.count and (entry := quick.entries.get(key)) is not None:
+            return entry([x])
+        return compiler.slow(key, (self, x), {})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new: Self = compile(copy.deepcopy(self._plain, memo), **self._compiler.options)
+        memo[id(self)] = new
+        return new
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._plain, self._compiler.options)
+
+    def _register_variable(self, name: str, variable: Variable) -> None:
+        self._plain._register_variable(
+            name, variable
+        )  # a variable knows the module that it is an attribute of
+
+
+def _restore(net: Module, options: dict[str, Any]) -> Any:
+    return compile(net, **options)
+
+
+def _call_plain(net: Module, *args: Any, **kwargs: Any) -> Any:
+    """Call a compiled net, or a functional clone of one, as the net that it was compiled from."""
+    if isinstance(net, CompiledModule):
+        state = net.__dict__
+        if net._functional:
+            net = object.__new__(type(net._plain))
+            net.__dict__ = state
+        else:
+            net = net._plain
+    return net(*args, **kwargs)
 
 
 def compile(target: Any, **options: Any) -> Any:
@@ -217,90 +109,21 @@ def compile(target: Any, **options: Any) -> Any:
         True
     """
     if isinstance(target, Module):
-        kind = type(target)
-        if isinstance(target, CompiledModule):
-            kind = kind.__mro__[2]
-        new = object.__new__(type(kind.__name__, (CompiledModule, kind), {"__module__": kind.__module__}))
-        target.__dict__["_compiler"] = _Compiler(_call_plain, options)
-        new.__dict__ = target.__dict__
+        plain = target._plain if isinstance(target, CompiledModule) else target
+        kind = type(plain)
+        compiler = Compiler(_call_plain, options)
+        own = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_plain": plain, "_compiler": compiler}
+        new: Any = object.__new__(type(kind.__name__, (CompiledModule, kind), own))
+        new.__dict__ = plain.__dict__
         return new
     if not callable(target) or isinstance(target, type):
         raise ArgumentError(f"compile expected a net or a function, got {type(target).__name__}")
-    compiler = _Compiler(target, options)
+    if isinstance(target, types.MethodType) and isinstance(target.__self__, Module):
+        return functools.wraps(target)(functools.partial(Compiler(target.__func__, options), target.__self__))
+    compiler = Compiler(target, options)
 
     @functools.wraps(target)
     def compiled(*args: Any, **kwargs: Any) -> Any:
-        return compiler.call(*args, **kwargs)
+        return compiler(*args, **kwargs)
 
     return compiled
-
-
-def _call_plain(net: Module, *args: Any, **kwargs: Any) -> Any:
-    """Call a compiled net's clone as the net that it was compiled from."""
-    kind = type(net)
-    if isinstance(net, CompiledModule):
-        object.__setattr__(net, "__class__", kind.__mro__[2])
-    try:
-        return net(*args, **kwargs)
-    finally:
-        object.__setattr__(net, "__class__", kind)
-
-
-# ---------------------------------------------------------------------- signatures
-def _nets(tree: Tree) -> list[Module]:
-    return list({id(leaf): leaf for leaf in leaves(tree) if isinstance(leaf, Module)}.values())
-
-
-def _modules(nets: list[Module]) -> list[Module]:
-    found: dict[int, Module] = {}
-    for net in nets:
-        for module in net.modules():
-            found.setdefault(id(module), module)
-    return list(found.values())
-
-
-def _sites(nets: list[Module]) -> list[tuple[Module, str, Variable]]:
-    """Where each variable of the nets stands, each once."""
-    found: dict[int, tuple[Module, str, Variable]] = {}
-    for module in _modules(nets):
-        for name, variable in module._variables.items():
-            found.setdefault(id(variable), (module, name, variable))
-    return list(found.values())
-
-
-def _signature(tree: Tree, backend: Backend) -> Hashable:
-    if isinstance(tree, tuple | list):
-        return (type(tree), *(_signature(item, backend) for item in tree))
-    if isinstance(tree, dict):
-        return (dict, *((key, _signature(value, backend)) for key, value in tree.items()))
-    if isinstance(tree, Module):
-        return (Module, id(tree.__dict__.get("_original", tree)))
-    if find_backend(tree) is backend:
-        return (backend.shape(tree), backend.dtype(tree), backend.device(tree))
-    try:
-        hash(tree)
-    except TypeError:
-        raise ArgumentError(
-            f"a compiled call cannot take a {type(tree).__name__}: pass tensors, nets, numbers, strings, or tuples, "
-            "lists and dicts of them"
-        ) from None
-    return (type(tree), tree)
-
-
-def _net_signature(net: Module, backend: Backend) -> Hashable:
-    parts: list[Hashable] = []
-    for module in net.modules():
-        parts.append((type(module), tuple(module._modules)))
-        own = (module._variables, module._modules)
-        for name, value in module.__dict__.items():
-            if name[0] != "_" and name not in own[0] and name not in own[1]:
-                parts.append((name, type(value), value if _is_simple(value) else id(value)))
-        for name, variable in module._variables.items():
-            parts.append((name, id(variable), variable.shape, variable.dtype, variable.trainable, net.device))
-    return tuple(parts)
-
-
-def _is_simple(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(_is_simple(item) for item in value)
-    return isinstance(value, _SIMPLE)
