@@ -24,6 +24,9 @@ from autograd.util import toposort
 
 ArrayVSpace.register(ml_dtypes.bfloat16)
 ArrayBox.register(ml_dtypes.bfloat16)
+# autograd's boxes answer bool() but not float() and int(), which a forward may ask of one element.
+ArrayBox.__float__ = lambda self: float(self._value)
+ArrayBox.__int__ = lambda self: int(self._value)
 
 Op = Callable[..., Any]
 

@@ -243,6 +243,14 @@ def test_a_result_that_rounding_destroys_is_called_weak() -> None:
     assert "too sensitive to rounding" in str(report)
 
 
+def test_a_saturated_softmax_is_no_false_alarm(backend: str) -> None:
+    """Its gradient is exactly zero in the reference; a fused kernel's is the difference of two rounded products."""
+    x = np.random.default_rng(0).normal(size=(2, 5, 16)) * 1000
+    net = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
+    report = um.compare(net, x, backends=[backend])
+    assert report.ok, report
+
+
 def test_gradients_that_cancel_are_judged_by_the_largest(backend: str) -> None:
     """The bias in front of a batch norm has no effect: its gradient is rounding alone."""
     net = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5))

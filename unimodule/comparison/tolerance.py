@@ -1,29 +1,28 @@
 """How far float rounding may carry a result from the float64 reference, found out by shaking the reference.
 
 A fixed tolerance is wrong for most nets: too tight where the net amplifies rounding, too loose elsewhere. So the
-reference is run again with every float input, parameter, constant, buffer and module output changed by one rounding
-unit u of the dtype under test, x (1 + u d) with d = +-1, and what that does to a result tells how much a faithful
-backend may differ:
+reference is run again with every float input, parameter, constant and buffer, and every operand of every operation forward
+and backward, changed by one rounding unit u of the dtype under test: x (1 + u d) with d = +-1 (``shaking``). What that
+does to a result tells how far a faithful backend may be off:
 
     tolerance = C * (max over K draws of |f(x (1 + u d)) - f(x)| + u * max|y|)
 
-The scale max|y| of a gradient is that of the largest gradient: one that cancels to nothing is as exact as the terms that
-cancelled.
+Gradients are judged together: both terms are the largest among all gradients of the net. A gradient that cancels to
+nothing is as exact as the terms that cancelled, and whether they do (the bias in front of a batch norm) depends on the
+algorithm of a kernel, which shaking the reference cannot know.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .. import dtypes, ops
+from .. import dtypes
 from ..nn.module import Module
-from ..registry import find_backend
-from ..transforms.functional import Tree, map_tree
 from .measure import INPUT_GRADIENT, PARAMETER_GRADIENT, Array, Case, Key, Values, is_float
+from .shaking import shaken
 
 UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 """Half the distance from 1 to the next number, by dtype."""
@@ -67,63 +66,21 @@ def bounds(
     base = measure(reference.clone(), case)
     moved = dict.fromkeys(base, 0.0)
     for draw in range(DRAWS):
-        shaken = _shaken(reference, case, unit, np.random.default_rng([case.seed, draw]))
-        for key, value in measure(*shaken).items():
-            if key in moved and value.shape == base[key].shape:
-                moved[key] = max(moved[key], _distance(value, base[key]))
-    steepest = max((_magnitude(value) for key, value in base.items() if key.kind in _GRADIENTS), default=0.0)
+        with shaken(reference, case, unit, np.random.default_rng([case.seed, draw])) as noisy:
+            found = measure(*noisy)
+        for key in base.keys() & found.keys():
+            if found[key].shape == base[key].shape:
+                moved[key] = max(moved[key], _distance(found[key], base[key]))
+    together = [key for key in base if key.kind in _GRADIENTS]
+    steepest = max((_magnitude(base[key]) for key in together), default=0.0)
+    moved.update(dict.fromkeys(together, max((moved[key] for key in together), default=0.0)))
     out = {}
     for key, value in base.items():
-        scale = steepest if key.kind in _GRADIENTS else _magnitude(value)
+        scale = steepest if key in together else _magnitude(value)
         rounding = unit * scale if is_float(value) else 0.0
         tolerance = FACTOR * (moved[key] + rounding)
         out[key] = Bound(value, tolerance, scale, is_float(value) and tolerance > WEAK * rounding)
     return out
-
-
-# ---------------------------------------------------------------------- shaking
-def _shaken(net: Module, case: Case, unit: float, rng: np.random.Generator) -> tuple[Module, Case]:
-    """A copy of a float64 net, and of what it is given, with every number off by about one rounding unit."""
-    step = max(unit, 2.0**-52)  # 1 + 2**-53 is 1
-
-    def noisy(array: Array) -> Array:
-        return np.asarray(array * (1.0 + step * rng.choice([-1.0, 1.0], array.shape)))
-
-    copy = net.clone()
-    for _, variable in copy.named_variables():
-        if variable.has_value and dtypes.is_floating(variable.dtype):
-            variable.data = noisy(variable.numpy())
-    last: list[Any] = [None]
-    for module in copy.modules():
-        noisy_forward = _with_noise(type(module).forward, noisy, last)
-        module.__dict__.setdefault("forward", types.MethodType(noisy_forward, module))
-
-    def shake(leaf: Any) -> Any:
-        return noisy(leaf.astype("float64")) if is_float(leaf) else leaf
-
-    return copy, Case(map_tree(shake, case.inputs), case.loss, map_tree(shake, case.target), case.seed)
-
-
-def _with_noise(
-    method: Callable[..., Any], noisy: Callable[[Array], Array], last: list[Any]
-) -> Callable[..., Any]:
-    """A ``forward`` whose float outputs are off by a rounding unit: those of inner results too are rounded. A bound
-    method, so that functional clones of the module take it along.
-    """
-
-    def shake(leaf: Any) -> Any:
-        if find_backend(leaf) is None or not dtypes.is_floating(ops.dtype(leaf)):
-            return leaf
-        factors = ops.asarray(noisy(np.ones(ops.shape(leaf))), dtype=ops.dtype(leaf), like=leaf)
-        return ops.multiply(leaf, factors)
-
-    def forward(self: Module, *args: Any, **kwargs: Any) -> Tree:
-        output = method(self, *args, **kwargs)
-        if output is not last[0]:  # a container hands on what its last child returned
-            last[0] = map_tree(shake, output)
-        return last[0]
-
-    return forward
 
 
 # ---------------------------------------------------------------------- distances

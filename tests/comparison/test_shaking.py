@@ -1,0 +1,80 @@
+"""The shaken reference: noise of the right size, forward and backward, and no trace of it elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import unimodule as um
+from unimodule import nn, ops, registry
+from unimodule.comparison.measure import Case, Key, gradients, outputs
+from unimodule.comparison.shaking import shaken
+
+UNIT = 2.0**-24
+X = np.random.default_rng(1).normal(size=(3, 4))
+
+
+class Expression(nn.Module):
+    """Uses the operators that all frameworks share, methods beside them, and values in Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(np.linspace(-1, 1, 16).reshape(4, 4))
+
+    def forward(self, x):
+        y = 2 - (x @ self.weight + 1) / 2 * abs(-x) ** 2
+        if float(ops.sum(y)) > 0 or bool(ops.all(y < 0)):
+            y = np.ones(4) * y[0, :] + y.reshape((12,))[:4]
+        return y, y.shape
+
+
+def moved(net: nn.Module, measure, x=X, draws: int = 4) -> dict[Key, float]:
+    oracle = net.clone().to("numpy", dtype="float64")
+    case = Case((x,), None, None, 0)
+    base = measure(oracle.clone(), case)
+    found = dict.fromkeys(base, 0.0)
+    for draw in range(draws):
+        with shaken(oracle, case, UNIT, np.random.default_rng(draw)) as noisy:
+            values = measure(*noisy)
+        assert values.keys() == base.keys()
+        for key, value in values.items():
+            assert value.shape == base[key].shape and value.dtype == base[key].dtype
+            found[key] = max(found[key], float(np.abs(value - base[key]).max()))
+    return found
+
+
+def test_noise_has_the_size_of_a_rounding_unit() -> None:
+    for measure in (outputs, gradients):
+        for key, distance in moved(Expression(), measure).items():
+            exact = key.name in ("[1][0]",)  # a shape
+            assert (distance == 0) is exact and distance < 1000 * UNIT, key
+
+
+def test_what_does_not_round_has_the_noise_of_its_inputs_alone() -> None:
+    class Moves(nn.Module):
+        def forward(self, x):
+            return ops.concat([ops.flip(x, axis=0), ops.permute_dims(x, (0, 1))], axis=1)
+
+    (distance,) = moved(Moves(), outputs).values()
+    assert UNIT < distance <= UNIT * np.abs(X).max() * 1.001
+
+
+def test_derivatives_that_cancel_exactly_move() -> None:
+    (distance,) = moved(nn.Softmax(-1), gradients, X * 1000).values()
+    assert distance > UNIT / 4
+
+
+def test_infinities_stay() -> None:
+    class Masked(nn.Module):
+        def forward(self, x):
+            return ops.softmax(x + np.array([0.0, -np.inf, 0.0, -np.inf]), axis=-1)
+
+    for measure in (outputs, gradients):
+        for distance in moved(Masked(), measure).values():
+            assert np.isfinite(distance)
+
+
+def test_the_shaken_backend_is_in_no_list() -> None:
+    names = list(registry.infos())
+    moved(nn.Tanh(), outputs)
+    assert list(registry.infos()) == names
+    assert [b.name for b in um.backends()] == names
