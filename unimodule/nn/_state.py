@@ -10,15 +10,16 @@ import numpy as np
 from .. import dtypes
 from ..backend import Tensor
 from ..errors import StateDictError
-from .module import Module
-from .parameter import Buffer, Variable
 from ..ops._dispatch import kernel
 from ..registry import find_backend
+from .module import Module
+from .parameter import Buffer, Variable
 
 
 def named_state(net: Module) -> Iterator[tuple[str, Variable]]:
     """What belongs in a state_dict, under every name it has: per module its parameters and constants, then its buffers,
-    as PyTorch orders them. A module that stands in two places is listed in both."""
+    as PyTorch orders them. A module that stands in two places is listed in both.
+    """
     yield from _walk(net, "")
 
 
@@ -59,7 +60,9 @@ def load_state_dict(
     """See ``Module.load_state_dict``. ``source`` names where the state came from in errors."""
     net._check_tree()
     if not isinstance(state, Mapping):
-        raise StateDictError(f"{source}: expected a mapping from names to tensors, got {type(state).__name__}")
+        raise StateDictError(
+            f"{source}: expected a mapping from names to tensors, got {type(state).__name__}"
+        )
     expected = dict(named_state(net))
     missing = [k for k in expected if k not in state]
     unexpected = [k for k in state if k not in expected]
@@ -97,7 +100,9 @@ def _read(name: str, variable: Variable, value: Any) -> tuple[str, np.ndarray[An
     if isinstance(value, Variable):
         array = value.numpy()
     else:
-        backend = None if isinstance(value, np.ndarray) else find_backend(value)  # of an array, no copy is needed
+        backend = (
+            None if isinstance(value, np.ndarray) else find_backend(value)
+        )  # of an array, no copy is needed
         try:
             array = np.asarray(value) if backend is None else backend.to_numpy(value)
         except Exception as error:
