@@ -477,12 +477,3 @@ def test_two_backends(backend, every_backend):
             continue
         with pytest.raises(um.BackendMismatchError, match="met in one call"):
             um.grad(total)(Affine(3, 2).to(backend), ops.asarray(batch(), backend=other))
-
-
-def test_a_forward_may_ask_for_the_number_of_one_element() -> None:
-    def fn(x):
-        y = ops.sum(x * x)
-        return y / int(y // 2) if float(y) > 1 and bool(y > 1) else y
-
-    value, slope = um.value_and_grad(fn)(ops.asarray([1.0, 2.0], backend="numpy"))
-    assert ops.item(value) == 2.5 and um.to_numpy(slope).tolist() == [1.0, 2.0]
