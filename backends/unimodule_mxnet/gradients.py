@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
-from array import array as c_array_of
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from .loading import mx, thread
 from .operators import Array, check_call, data_pointer, detach, library, ndarray
@@ -17,32 +19,52 @@ one_tape = threading.Lock()
 _WRITE = 1  # MXNet's number for grad_req='write'
 
 
+class Blank:
+    """Makes arrays of one shape and dtype, with memory that nothing is in yet: MXNet's own way of asking, asked once."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, ctx: Any) -> None:
+        self._arguments = (
+            (mx.base.mx_uint * len(shape))(*shape),
+            ctypes.c_uint(len(shape)),
+            ctypes.c_int(ctx.device_typeid),
+            ctypes.c_int(ctx.device_id),
+            ctypes.c_int(0),
+            ctypes.c_int(mx.ndarray.ndarray._DTYPE_NP_TO_MX[np.dtype(dtype).type]),
+        )
+
+    def __call__(self) -> Array:
+        """A new array."""
+        handle = mx.base.NDArrayHandle()
+        check_call(library.MXNDArrayCreateEx(*self._arguments, ctypes.byref(handle)))
+        return ndarray(handle)
+
+
+_blank = functools.lru_cache(maxsize=1024)(Blank)
+
+
 def zeros(like: Array) -> Array:
-    """Zeros, off any tape; on the CPU in a quarter of the time of MXNet's own."""
-    out = ndarray(mx.ndarray.ndarray._new_alloc_handle(like.shape, like.ctx, False, like.dtype))
-    if out.ctx.device_type == "cpu":
-        ctypes.memset(data_pointer(out), 0, out.size * out.dtype.itemsize)
+    """Zeros, off any tape; on the CPU in a fraction of the time of MXNet's own."""
+    ctx = like.ctx
+    out = _blank(like.shape, like.dtype, ctx)()
+    if ctx.device_type == "cpu":
+        ctypes.memset(data_pointer(out), 0, out.size * np.dtype(out.dtype).itemsize)
     else:
         out[()] = 0
     return out
 
 
-def mark(leaves: Sequence[Array]) -> list[Array]:
-    """Make arrays the variables of a tape; returns where their gradients will be, zeros until then.
+def mark(leaves: Sequence[Array], buffers: Sequence[Array]) -> None:
+    """Make arrays the variables of a tape, whose gradients are written into the buffers.
 
     Not left to ``autograd.grad``: it is an error there that a variable takes no part, and arrays that it makes have
     no memory yet when oneDNN asks for it ("could not execute a primitive", and so from then on).
     """
-    buffers = [zeros(x) for x in leaves]
+    n = len(leaves)
     check_call(
         library.MXAutogradMarkVariables(
-            len(leaves),
-            c_handle_array(leaves),
-            mx.base.c_array_buf(mx.base.mx_uint, c_array_of("I", [_WRITE] * len(leaves))),
-            c_handle_array(buffers),
+            n, c_handle_array(leaves), (mx.base.mx_uint * n)(*[_WRITE] * n), c_handle_array(buffers)
         )
     )
-    return buffers
 
 
 def backward(loss: Array) -> None:
@@ -76,7 +98,9 @@ def value_and_grad(
     """
     thread.ready  # noqa: B018
     leaves = [detach(x) for x in values]
-    gradients = mark(leaves) if leaves else []
+    gradients = [zeros(x) for x in leaves]
+    if leaves:
+        mark(leaves, gradients)
     # A tape notes itself on every array that it meets, so that two would trip over a constant or an input they share.
     # Only in train mode do MXNet's kernels keep what their gradients need. Nothing of ours goes by that mode.
     with one_tape, mx.autograd.record(train_mode=True):

@@ -229,7 +229,7 @@ class Trace:
                 self.graph,
                 result,
                 [self.slot(value) for value in sources],
-                [leaf.slot or 0 for leaf in leaves],
+                leaves,
                 [gradient.slot or 0 for gradient in gradients],
             )
         )
