@@ -145,3 +145,11 @@ def test_a_variable_owns_its_memory():
     x[:] = 5
     assert v.tolist() == [1.0, 1.0]
     assert adapter.is_tensor(np.float32(1)) and not adapter.is_tensor(1.0)
+
+
+def test_a_forward_may_ask_for_the_number_of_one_element_under_a_gradient():
+    def fn(x):
+        y = ops.sum(x * x)
+        return y / (int(y) - 3) if float(y) > 1 and bool(y > 1) else y
+
+    assert gradient(fn, np.array([1.0, 2.0]))[0].tolist() == [1.0, 2.0]
