@@ -228,6 +228,10 @@ def _sizes(shape: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...]:
 class TracedLegacyArray(Traced, NDArray):  # type: ignore[misc, valid-type]
     """A recorded ``mx.nd.NDArray``."""
 
+    @property
+    def dtype(self) -> Any:
+        return self.value.kind.dtype.type  # as MXNet has it
+
     def reshape(self, *shape: Any, **kwargs: Any) -> Array:
         return self.trace.like(self, _legacy_reshape(self, shape=_sizes(shape, kwargs), **kwargs))
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from unimodule.errors import CompileError, NotSupportedError
 
 from ..loading import mx, thread
@@ -83,7 +85,7 @@ class Trace:
         """A value like ``x`` in a new slot."""
         if x.stype != "default":
             raise CompileError(f"a {x.stype} array cannot be recorded")
-        return Value(Kind(x.shape, x.dtype), x.ctx, slot=self.new_slot())
+        return Value(Kind(x.shape, np.dtype(x.dtype)), x.ctx, slot=self.new_slot())
 
     def new_slot(self) -> int:
         self.slots += 1

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from unimodule.errors import CompileError
 
 from ..loading import mx
@@ -112,10 +114,10 @@ def node(op: Operator, attributes: Attributes, inputs: Sequence[Symbol], name: s
 
 
 class Kind(NamedTuple):
-    """Shape and dtype of an array; the dtype as MXNet names it, a scalar type of NumPy's."""
+    """Shape and dtype of an array."""
 
     shape: tuple[int, ...]
-    dtype: Any
+    dtype: np.dtype[Any]
 
 
 class Inferred(NamedTuple):
@@ -156,5 +158,5 @@ def infer(op: Operator, attributes: Attributes, kinds: tuple[Kind, ...]) -> Infe
     _, dtypes, _ = symbol._infer_type_impl(False, **{name: kind.dtype for name, kind in given.items()})
     if dtypes is None:
         raise CompileError(f"MXNet cannot tell the dtype of what {op.name} returns before it runs")
-    outputs = tuple(Kind(tuple(shape), dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
+    outputs = tuple(Kind(tuple(shape), np.dtype(dtype)) for shape, dtype in zip(shapes, dtypes, strict=True))
     return Inferred(outputs, tuple(names.index(name) for name in written))
