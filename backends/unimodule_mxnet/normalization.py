@@ -8,7 +8,7 @@ from typing import Any
 
 from .elementwise import FUNCTIONS as _ELEMENTWISE
 from .elementwise import add, add_array, divide, multiply, multiply_array, subtract_array
-from .operators import Array, differentiable, dtype_of, in_training, ones_and_zeros, op, reshape_to
+from .operators import Array, detach, differentiable, dtype_of, in_training, ones_and_zeros, op, reshape_to
 from .reductions import mean
 
 _batch_norm = op("BatchNorm", axis=1, fix_gamma=False)
@@ -57,15 +57,26 @@ _EPS = 1e-5  # cuDNN takes no less
 def batch_norm_train(
     x: Array, weight: Array | None, bias: Array | None, eps: float
 ) -> tuple[Array, Array, Array]:
-    # MXNet has the statistics as outputs too, but without a gradient, and the variance only as 1 / sqrt(var + eps).
-    axes = tuple(a for a in range(x.ndim) if a != 1)
-    mu = mean(x, axis=axes)
-    var = mean(_square(subtract_array(x, _per_channel(mu, x))), axis=axes)
     n = x.shape[1]
     gamma, beta = _with_defaults(weight, bias, n, x)
     # It also updates running statistics in place; with momentum 1 those handed over stay what they are.
     ones, zeros = ones_and_zeros(n, x)
-    y = in_training(_batch_norm, x, gamma, beta, zeros, ones, eps=eps, momentum=1.0, use_global_stats=False)
+    y, mu, _ = in_training(
+        _batch_norm,
+        x,
+        gamma,
+        beta,
+        zeros,
+        ones,
+        eps=eps,
+        momentum=1.0,
+        use_global_stats=False,
+        output_mean_var=True,
+    )
+    # Its statistics have no gradient, and none is asked for; the variance is 1 / sqrt(var + eps), which loses small ones.
+    mu = detach(mu)
+    centred = subtract_array(detach(x), _per_channel(mu, x))
+    var = mean(_square(centred), axis=tuple(a for a in range(x.ndim) if a != 1))
     return y, mu, var
 
 

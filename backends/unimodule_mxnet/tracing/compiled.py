@@ -36,6 +36,7 @@ class CompiledFunction:
         self._blank: list[Any] = []
         self._constants: set[int] = set()
         self._results: list[int] = []
+        self._copied: list[int] = []
         self._draws = False
 
     def _record(self, arguments: list[Array]) -> None:
@@ -50,6 +51,8 @@ class CompiledFunction:
         self._blank = [trace.held.get(i) for i in range(len(arguments), trace.slots)]
         self._constants = trace.constants
         self._results = results
+        # A constant that is returned may be written into by whoever gets it.
+        self._copied = [i for i, slot in enumerate(results) if slot in trace.constants]
         self._draws = any(step.graph.draws for step in trace.steps)
         self._steps = trace.steps
 
@@ -66,8 +69,10 @@ class CompiledFunction:
         slots = [*values, *self._blank]
         for step in self._steps:  # type: ignore[union-attr]
             step(slots, self._constants)
-        # A constant that is returned may be written into by whoever gets it.
-        return [slots[i].copy() if i in self._constants else slots[i] for i in self._results]
+        results = [slots[i] for i in self._results]
+        for i in self._copied:
+            results[i] = results[i].copy()
+        return results
 
 
 def compile_function(fn: ListFunction, options: dict[str, Any]) -> CompiledFunction:
