@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from unimodule.backend import Tensor
 
@@ -66,8 +67,8 @@ def _build(
         return [t if t.requires_grad else t.detach() for t in outputs]
 
     # Recorded with a tape, since the graph is to serve calls with and without one, whichever comes first.
-    with _without_onednn(), torch.inference_mode(False), torch.enable_grad():
-        mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with _without_onednn(), torch.inference_mode(False), torch.enable_grad(), gradients.recording():
+        mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv(), static_shapes=True)
         examples = [_example(mode, tensor) for tensor in tensors]
         graph = make_fx(record, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     program, constants = _as_function(graph)
@@ -107,6 +108,8 @@ def _as_function(graph: GraphModule) -> tuple[Callable[..., Any], list[Tensor]]:
     def program(*inputs: Tensor) -> list[Tensor]:
         return forward(None, *inputs)
 
+    # Dynamo counts compilations by code object, and gives up after a few: each program needs one of its own.
+    program.__code__ = program.__code__.replace()
     return program, [getattr(graph, name) for name in constants]
 
 
