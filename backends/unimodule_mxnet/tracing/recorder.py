@@ -59,6 +59,11 @@ class Trace:
         """Note an array that was made just now."""
         self._made[id(x)] = x  # held, so that no other gets its id
 
+    def end(self) -> None:
+        """Let go of what was held only for its identity."""
+        self._made.clear()
+        self._outside.clear()
+
     def is_constant(self, x: Array) -> bool:
         return not isinstance(x, Traced) and id(x) in self._made
 
@@ -291,6 +296,7 @@ def _modes(trace: Trace) -> Iterator[None]:
         yield
     finally:
         patches.active.trace = None
+        trace.end()
         recording.by_others = before[2]
         _set_training(before[1])
         _set_recording(before[0])
