@@ -30,7 +30,7 @@ from .transforms import compile, functional_call, grad, stop_gradient, value_and
 
 __version__ = "0.1.0"
 
-_LAZY = {"compare": "comparison", "summary": "inspection", "save": "state", "load": "state"}
+_LAZY = {"compare": "comparison", "summary": "inspection", "save": "state", "load": "state", "train_step": "train"}
 
 
 def __getattr__(name: str) -> object:
@@ -82,6 +82,7 @@ __all__ = [
     "stop_gradient",
     "summary",
     "to_numpy",
+    "train_step",
     "use_backend",
     "value_and_grad",
 ]

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import unimodule
-from unimodule import init, nn, ops, optim, registry, transforms
+from unimodule import init, nn, ops, optim, registry, train, transforms
 from unimodule.backend import Backend, BackendInfo
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -66,7 +66,7 @@ def _needs_an_example(value: object) -> bool:
 BASES = (Backend, BackendInfo, nn.RNNBase, nn.RNNCellBase, optim.Optimizer, transforms.Gradients)
 PUBLIC = {
     name: value
-    for module in (ops, nn, nn.functional, init, optim, transforms, registry)
+    for module in (ops, nn, nn.functional, init, optim, train, transforms, registry)
     for name, value in _public(module).items()
 }
 

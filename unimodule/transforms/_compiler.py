@@ -23,11 +23,11 @@ from ._program import Captured, Program, modules_of, nets_of, sites
 from ._signature import of_arguments, of_net
 from .functional import Tree, common_backend, leaves, materialize, prepare, with_values
 
-_ADVICE = (
+ADVICE = (
     "the value of a tensor was read while its computation was being compiled ({}); for control flow on values use "
     "ops.cond, ops.where, ops.while_loop or ops.scan, and read values (ops.item, float, bool) outside compiled code"
 )
-_building = threading.RLock()
+building = threading.RLock()
 """Held while a program is recorded and compiled, whichever function's: frameworks trace one at a time."""
 
 
@@ -180,7 +180,7 @@ class Compiler:
         signature = (backend.info.name, of_arguments((args, kwargs), backend), *map(of_net, nets))
         program = self._programs.get(signature)
         if program is None or not program.is_of(nets):
-            with _building:
+            with building:
                 program = self._programs.get(signature)
                 if program is None or not program.is_of(nets):
                     return self._make(signature, backend, (args, kwargs), nets, tensors)
@@ -201,7 +201,7 @@ class Compiler:
             outputs = program.run(tensors)
         except Exception as error:
             if backend.is_trace_error(error):
-                raise CompileError(_ADVICE.format(type(error).__name__)) from error
+                raise CompileError(ADVICE.format(type(error).__name__)) from error
             raise
         self._programs[signature] = program
         return program, outputs

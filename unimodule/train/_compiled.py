@@ -1,0 +1,198 @@
+"""The compiled form of a training step: one native program for each signature, and how its tensors are gathered.
+
+A program is a pure function of a flat list: the values of the nets' variables, the batch, the sums of gradients so far,
+the optimiser's state, and one vector of step-dependent numbers for each of its updates. It returns the loss, the new
+parameters and state (or the new sums), and the buffers that changed. Nothing is written before all of it is there.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+from ..backend import Backend, Tensor
+from ..errors import CompileError
+from ..nn.module import Module
+from ..nn.parameter import Parameter, Variable
+from ..ops._dispatch import kernel
+from ..optim import Optimizer
+from ..optim.optimizer import Update
+from ..registry import find_backend
+from ..transforms._compiler import ADVICE, building
+from ..transforms._program import Captured, Program, modules_of, nets_of, sites
+from ..transforms._signature import of_arguments, of_net
+from ..transforms.functional import Tree, held_values, leaves
+from ._plan import Rules, signature, slots_of
+from ._recipe import Gradient, Recipe, accumulated
+
+
+class Outcome(NamedTuple):
+    """What a program gave; nothing of it is written yet.
+
+    Attributes:
+        loss: the loss.
+        results: the parameters' new values, or, where it was no update, the new sums of gradients.
+        slots: the optimiser's new state.
+        buffers: the buffers that the forward assigned, with their new values.
+    """
+
+    loss: Tensor
+    results: list[Tensor]
+    slots: list[Tensor]
+    buffers: list[tuple[Variable, Tensor]]
+
+
+class Call(NamedTuple):
+    """What a step is about.
+
+    Attributes:
+        backend: where it runs.
+        nets: the net, and the loss where it is a module.
+        batch: native inputs and target, with whatever else stands between.
+        wanted: the parameters whose gradients are summed.
+        sums: the gradients summed so far.
+        updates: what the optimiser's step consists of; None where gradients are only summed.
+        vectors: the numbers of the updates.
+    """
+
+    backend: Backend
+    nets: list[Module]
+    batch: Tree
+    wanted: list[Parameter]
+    sums: Gradient
+    updates: Sequence[Update] | None
+    vectors: list[Tensor]
+
+    def tensors(self) -> list[Tensor]:
+        """What a program takes behind the variables of its nets."""
+        batch = [leaf for leaf in leaves(self.batch) if find_backend(leaf) is self.backend]
+        return [*batch, *self.state()]
+
+    def state(self) -> list[Tensor]:
+        """What a program takes behind the batch."""
+        return [*self.sums.values(), *slots_of(self.updates or ()), *self.vectors]
+
+    def signature(self) -> Hashable:
+        """All that a program depends on, but for batch and nets."""
+        about = tuple(map(id, self.wanted)) if self.updates is None else signature(self.updates)
+        return (self.backend.info.name, tuple(self.sums), self.updates is None, about)
+
+
+class Entry:
+    """One signature's program, with the places of its variables in the nets.
+
+    Args:
+        program: it.
+        nets: the nets that it was made for.
+        call: the call that it was made for.
+    """
+
+    __slots__ = ("_assigned", "_places", "_results", "_run", "_slots")
+
+    def __init__(self, program: Program, nets: list[Module], call: Call) -> None:
+        self._run = program.run
+        updates = call.updates
+        wanted = call.wanted if updates is None else [p for u in updates for p in u.parameters]
+        self._results = 1 + len(wanted)
+        self._slots = self._results + len(slots_of(updates or ()))
+        self._places = [(module.__dict__, name) for module, name, _ in sites(nets)]
+        modules = modules_of(nets)
+        self._assigned = [modules[number]._variables[name] for number, name in program.assigned]
+
+    def __call__(self, tensors: list[Tensor]) -> Outcome:
+        """Run it on what ``Call.tensors`` gave."""
+        return self.outcome(self._run([*[state[name] for state, name in self._places], *tensors]))
+
+    def outcome(self, outputs: list[Tensor]) -> Outcome:
+        """The outputs of the program, sorted."""
+        first, last = self._results, self._slots
+        buffers = list(zip(self._assigned, outputs[last:], strict=True)) if self._assigned else []
+        return Outcome(outputs[0], outputs[1:first], outputs[first:last], buffers)
+
+
+class Programs:
+    """The programs of one training step.
+
+    Args:
+        recipe: what it computes.
+        optimizer: whose rules it applies.
+        options: the native compiler's.
+    """
+
+    def __init__(self, recipe: Recipe, optimizer: Optimizer, options: dict[str, Any]) -> None:
+        self._recipe, self._optimizer, self._options = recipe, optimizer, options
+        self._known: dict[Hashable, Program] = {}
+        self._captured: list[Module] = []
+
+    def __call__(self, call: Call) -> tuple[Entry, Outcome]:
+        """Run a call's program, recorded first where there is none yet.
+
+        Raises:
+            CompileError: the net or the loss reads the value of a tensor.
+        """
+        while True:
+            # A net that the loss has from elsewhere gives its values as inputs, too.
+            captured = [net for net in self._captured if net._backend is call.backend]
+            nets = nets_of((call.nets, captured))
+            key = (call.signature(), of_arguments(call.batch, call.backend), *map(of_net, nets))
+            program = self._known.get(key)
+            if program is not None and program.is_of(nets):
+                entry = Entry(program, nets, call)
+                return entry, entry(call.tensors())
+            try:
+                return self._make(key, call, nets)
+            except Captured as found:
+                if not any(net is found.net for net in self._captured):
+                    self._captured.append(found.net)
+
+    def _make(self, key: Hashable, call: Call, nets: list[Module]) -> tuple[Entry, Outcome]:
+        owner = weakref.ref(self)
+
+        def forget(_: Any) -> None:
+            if (programs := owner()) is not None:
+                programs._known.pop(key, None)
+
+        arguments = (
+            call.nets,
+            call.batch,
+            list(call.sums.values()),
+            slots_of(call.updates or ()),
+            call.vectors,
+        )
+        program = Program(call.backend, self._body(call), (arguments, {}), nets, self._options, forget)
+        values = [module.__dict__[name] for module, name, _ in sites(nets)]
+        with building:
+            try:
+                outputs = program.run([*values, *call.tensors()])
+            except Exception as error:
+                if call.backend.is_trace_error(error):
+                    raise CompileError(ADVICE.format(type(error).__name__)) from error
+                raise
+        self._known[key] = program
+        entry = Entry(program, nets, call)
+        return entry, entry.outcome(outputs)
+
+    def _body(self, call: Call) -> Callable[..., Any]:
+        """The whole step as a pure function."""
+        recipe, keys = self._recipe, tuple(call.sums)
+        detach = kernel(call.backend, "stop_gradient")
+        rules = None if call.updates is None else Rules(self._optimizer, call.updates)
+        wanted = call.wanted if rules is None else rules.parameters
+
+        def body(
+            nets: list[Module],
+            batch: Any,
+            sums: list[Tensor],
+            slots: list[Tensor],
+            vectors: list[Tensor],
+        ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+            before = dict(zip(keys, map(detach, sums), strict=True))
+            held = {key: value for net in nets for key, value in held_values(net).items()}
+            loss, gradients = recipe.gradients(nets, batch)
+            found = list(accumulated(before, {id(p): gradients[id(p)] for p in wanted}).values())
+            if rules is None:
+                return loss, found, []
+            return loss, *rules([held[id(p)] for p in wanted], recipe.finish(found), slots, vectors)
+
+        return body

@@ -1,0 +1,109 @@
+"""An optimiser's part of a compiled step: which tensors go in, the rules on them, and where the results go."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from .. import ops
+from ..backend import Tensor
+from ..nn.parameter import Parameter
+from ..ops._dispatch import kernel
+from ..optim import Optimizer
+from ..optim.foreach import Foreach
+from ..optim.optimizer import Slots, Update
+
+
+class Numbers:
+    """The step-dependent numbers of each update as one native vector, so that a change costs one transfer and no new
+    program. Vectors whose numbers stay the same are kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Hashable, Tensor]] = {}
+
+    def of(self, updates: Sequence[Update]) -> list[Tensor]:
+        """One vector for each update, in its parameters' dtype and on their device."""
+        found = []
+        for i, update in enumerate(updates):
+            key = (update.home, *update.numbers.values())
+            kept = self._kept.get(i)
+            if kept is None or kept[0] != key:
+                _, dtype, device = update.home
+                array = np.array(key[1:], "float64")
+                kept = self._kept[i] = (key, update.backend.from_numpy(array, dtype, device))
+            found.append(kept[1])
+        return found
+
+
+def signature(updates: Sequence[Update]) -> Hashable:
+    """All of the updates that a program depends on: whose they are, and what picks the operations."""
+    return tuple(
+        (u.home, tuple(map(id, u.parameters)), tuple(u.on.items()), tuple(u.slots), tuple(u.numbers))
+        for u in updates
+    )
+
+
+def slots_of(updates: Sequence[Update]) -> list[Tensor]:
+    """The updates' state in one list."""
+    return [tensor for update in updates for column in update.slots.values() for tensor in column]
+
+
+class Rules:
+    """The updates as a pure function of lists of tensors. It keeps no tensor and no number of the updates.
+
+    Args:
+        optimizer: whose rule it is.
+        updates: what the step consists of.
+    """
+
+    def __init__(self, optimizer: Optimizer, updates: Sequence[Update]) -> None:
+        self._rule = type(optimizer).update
+        self._parts = [
+            (u.backend, dict(u.on), list(u.parameters), tuple(u.slots), tuple(u.numbers)) for u in updates
+        ]
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters in the order of the updates."""
+        return [p for _, _, parameters, _, _ in self._parts for p in parameters]
+
+    def __call__(
+        self, values: list[Tensor], gradients: list[Tensor], slots: list[Tensor], vectors: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters' new values and their new state, all in lists as they came."""
+        new_values: list[Tensor] = []
+        new_slots: list[Tensor] = []
+        for (backend, on, parameters, names, numbers), vector in zip(self._parts, vectors, strict=True):
+            size, done, used = len(parameters), len(new_values), len(new_slots)
+            detach = kernel(backend, "stop_gradient")
+            scalars = dict(zip(numbers, ops.unstack(detach(vector)), strict=True))
+            mine = {
+                name: list(map(detach, slots[used + i * size : used + (i + 1) * size]))
+                for i, name in enumerate(names)
+            }
+            own = slice(done, done + size)
+            # The ops that overwrite nothing, whatever the adapter has for eager steps: a compiler plans memory itself.
+            result, state = self._rule(
+                Foreach(backend), on, list(map(detach, values[own])), gradients[own], mine, scalars
+            )
+            new_values += result
+            new_slots += [tensor for name in names for tensor in state[name]]
+        return new_values, new_slots
+
+
+def commit(
+    optimizer: Optimizer, updates: Sequence[Update], values: Sequence[Tensor], slots: Sequence[Tensor]
+) -> None:
+    """Write the results into the parameters and the optimiser."""
+    done = used = 0
+    for update in updates:
+        size = len(update.parameters)
+        for parameter, value in zip(update.parameters, values[done : done + size], strict=True):
+            parameter.write(value)
+        new: Slots = {
+            name: list(slots[used + i * size : used + (i + 1) * size]) for i, name in enumerate(update.slots)
+        }
+        optimizer.finish(update, new)
+        done, used = done + size, used + size * len(new)
