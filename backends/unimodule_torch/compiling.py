@@ -145,4 +145,7 @@ def is_trace_error(error: BaseException) -> bool:
     from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
     kinds = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
-    return isinstance(error, kinds)
+    return isinstance(error, kinds) or (
+        isinstance(error, RuntimeError)
+        and ".numpy() is not supported" in str(error)  # of a tensor without data
+    )
