@@ -352,6 +352,20 @@ OPTIONAL: dict[str, str] = {
 }
 """Ops of neural networks whose default composition an adapter will want to override. Any other public op may be too."""
 
+CONTROL_FLOW: dict[str, str] = {
+    "cond": "(pred, true_fn, false_fn, operands) pred a bool tensor without axes, operands a list of tensors; the functions "
+    "go from such a list to a list of tensors, of the same shapes and dtypes; only one of the two may be computed",
+    "while_loop": "(cond_fn, body_fn, values, max_iters) values a list of tensors; cond_fn(values) -> bool tensor without "
+    "axes; body_fn(values) -> a like list; max_iters an integer or None",
+    "scan": "(f, carry, xs, length, reverse) f(carry, x) -> (carry, ys), all lists of tensors, x a slice of each of xs along "
+    "its first axis, which has length >= 1 -> (carry, ys stacked along a new first axis)",
+}
+"""Control flow on values that are not known (``is_concrete`` is False): what the framework's compiler has of it. Known
+values go through Python. The functions given may close over tensors, which get gradients too; an error that they raise
+goes through as it is. Where an adapter has none: a scan is unrolled, a while_loop too if it has max_iters (each step kept
+by a ``where``), and the rest is ``CompileError``.
+"""
+
 
 def check_int32(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """``array`` of 64-bit integers as 32-bit ones, for frameworks that compute in 32 bits.
@@ -404,6 +418,7 @@ def not_supported(backend: Backend, what: str, instead: str = "") -> NotSupporte
 
 
 __all__ = [
+    "CONTROL_FLOW",
     "OPTIONAL",
     "REQUIRED",
     "Backend",

@@ -20,6 +20,7 @@ from . import (
     attention,
     casting,
     compiling,
+    control,
     convolution,
     devices,
     elementwise,
@@ -47,7 +48,7 @@ class JaxBackend(Backend):
     def __init__(self) -> None:
         parts = (
             elementwise, reductions, shape, indexing, convolution, pooling, normalization, activation, recurrent,
-            attention, loss, random, casting,
+            attention, loss, random, casting, control,
         )  # fmt: skip
         self.functions = {name: fn for part in parts for name, fn in part.FUNCTIONS.items()}
         self._dtype_names: dict[Any, str] = {}
@@ -111,6 +112,8 @@ class JaxBackend(Backend):
             return jnp.array(value, copy=True)  # a donated parameter must not take the caller's array with it
 
     def assign(self, variable: Tensor, value: Tensor) -> Tensor:
+        if getattr(variable, "is_deleted", bool)():  # donated to the function that computed the value
+            return value
         here = self.device(variable)
         return value if self.device(value) == here else self.to_device(value, here)
 

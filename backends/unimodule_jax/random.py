@@ -98,6 +98,32 @@ def use_key(key: Array) -> Iterator[Stream]:
         _given.reset(token)
 
 
+class _Step(Stream):
+    """The draws of one step of a loop, or of one slice that is mapped over. Its key is derived at the first draw, so that
+    a body without any costs nothing.
+    """
+
+    def __init__(self, index: Array) -> None:
+        super().__init__()
+        self._parent = _given.get() or STATE
+        self._index = index
+
+    def draw(self) -> Draw:
+        if self._key is None:
+            self._key = _fold(self._parent.fresh_key(), self._index)
+        return super().draw()
+
+
+@contextmanager
+def step(index: Array) -> Iterator[None]:
+    """Draw numbers inside the block that differ for each value of ``index``, a traced uint32."""
+    token = _given.set(_Step(index))
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def draw() -> Draw:
     """The next draw, from the key of :func:`use_key` or from the backend's state."""
     return (_given.get() or STATE).draw()

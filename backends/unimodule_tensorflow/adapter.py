@@ -17,6 +17,7 @@ from . import (
     activation,
     attention,
     compiling,
+    control,
     convolution,
     devices,
     elementwise,
@@ -46,6 +47,7 @@ _PARTS = (
     recurrent,
     attention,
     random,
+    control,
 )
 _Eager = tf.__internal__.EagerTensor
 

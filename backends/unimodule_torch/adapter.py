@@ -17,6 +17,7 @@ from . import (
     activation,
     attention,
     compiling,
+    control,
     convolution,
     elementwise,
     foreach,
@@ -54,6 +55,7 @@ class TorchBackend(Backend):
         **recurrent.FUNCTIONS,
         **loss.FUNCTIONS,
         **tensors.FUNCTIONS,
+        **control.FUNCTIONS,
     }
 
     def version(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ Loss = Callable[[list[Tensor]], tuple[Tensor, Any]]
 class _Nesting(threading.local):
     depth = 0
     count = 0
+    outside = 0
 
 
 def count() -> int:
@@ -24,6 +26,21 @@ def count() -> int:
 
 
 _nesting = _Nesting()
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """While a function is recorded: gradients around the recording are not those of ``within_recording``."""
+    before, _nesting.outside = _nesting.outside, _nesting.depth
+    try:
+        yield
+    finally:
+        _nesting.outside = before
+
+
+def within_recording() -> bool:
+    """Whether a gradient is being computed by the function that is recorded."""
+    return _nesting.depth > _nesting.outside
 
 
 def value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:

@@ -13,7 +13,7 @@ from unimodule import ops
 from unimodule.backend import OPTIONAL, REQUIRED
 from unimodule.ops import _dispatch
 
-from . import test_creation, test_random
+from . import test_control_flow, test_creation, test_random
 from .test_ops import CASES
 
 FUNCTIONS = sorted(n for n in ops.__all__ if callable(getattr(ops, n)))
@@ -43,6 +43,7 @@ MADE_SOMEWHERE = {"device", "like", "backend"}
 
 def test_every_op_has_a_case():
     covered = {c.name for c in CASES} | set(test_creation.COVERS) | set(test_random.COVERS)
+    covered |= set(test_control_flow.COVERS)
     assert not sorted(set(FUNCTIONS) - covered)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .. import dtypes
 from ..errors import BackendMismatchError, DtypeError, ModuleError, ShapeError
 from ..ops._dispatch import kernel
+from ..ops._staging import refuse_assignment
 from ..registry import find_backend
 from ._tree import NOTHING, OWN, Tree, changes, not_initialised
 from .parameter import Buffer, Constant, Parameter, Variable
@@ -123,6 +124,7 @@ class Attributes(Tree):
             if dtypes.is_floating(backend.dtype(value)) and not dtypes.is_floating(dtype):
                 raise DtypeError(f"{name!r} expected dtype {variable._dtype}, got {backend.dtype(value)}")
             value = kernel(backend, "astype")(value, dtype)
+        refuse_assignment(name)
         if self._functional:
             self.__dict__[name] = value
             return

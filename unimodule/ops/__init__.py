@@ -68,6 +68,7 @@ from .arithmetic import (
     subtract,
 )
 from .attention import scaled_dot_product_attention
+from .control_flow import cond, fori_loop, map, scan, while_loop
 from .conversion import asarray, convert, device, dtype, item, shape, stop_gradient, to_device, to_numpy
 from .convolution import conv, conv_transpose
 from .creation import (
@@ -258,6 +259,7 @@ __all__ = [
     "celu",
     "clip",
     "concat",
+    "cond",
     "conv",
     "conv_transpose",
     "convert",
@@ -293,6 +295,7 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fori_loop",
     "full",
     "full_like",
     "gelu",
@@ -344,6 +347,7 @@ __all__ = [
     "lstm",
     "lstm_cell",
     "lstm_layer",
+    "map",
     "matmul",
     "matrix_transpose",
     "max",
@@ -391,6 +395,7 @@ __all__ = [
     "round",
     "rsqrt",
     "scaled_dot_product_attention",
+    "scan",
     "searchsorted",
     "selu",
     "shape",
@@ -442,6 +447,7 @@ __all__ = [
     "var",
     "vecdot",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]
