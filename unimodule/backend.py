@@ -94,6 +94,10 @@ class Backend(ABC):
     object, ``value_and_grad`` passes variables on unchanged). Where it is False, gradients go through a functional clone
     of the net."""
 
+    compiled_takes_arrays: ClassVar[bool] = False
+    """Whether what ``compile`` returned, once recorded, takes NumPy arrays in place of tensors (of the same dtype, and to
+    go where the others are) at less cost than ``from_numpy`` has."""
+
     # ------------------------------------------------------------------ what it is
     @abstractmethod
     def version(self) -> str:
@@ -221,7 +225,8 @@ class Backend(ABC):
         The compiled function is differentiable where ``fn`` is (under ``value_and_grad`` and under the framework's own
         tape), may be called inside another compiled one, bakes none of the listed tensors in, and draws fresh random
         numbers from this backend's state on each call. ``options`` are the native compiler's. A backend without a
-        compiler returns ``fn``.
+        compiler returns ``fn``. After its first call the result may have an attribute ``native``, a function of the
+        same tensors as separate arguments, which saves what stands between the core and the compiled code.
 
         Raises:
             CompileError: at the first call, where ``fn`` reads a tensor's value or cannot be recorded faithfully.

@@ -33,18 +33,21 @@ def compile(fn: Flat, *, donate: Sequence[int] = (), **options: Any) -> Flat:
     """
     if naming := [name for name in options if name.endswith(("argnums", "argnames", "shardings"))]:
         raise ArgumentError(f"a compiled net or function cannot take jax.jit's {', '.join(naming)}")
-    program: Flat | None = None
+    program: Callable[..., list[Array]] | None = None
 
     def run(tensors: list[Array]) -> list[Array]:
         nonlocal program
         if program is None:
             program = _build(fn, tensors, tuple(donate), options)
-        return program(tensors)
+            run.native = program  # type: ignore[attr-defined]
+        return program(*tensors)
 
     return run
 
 
-def _build(fn: Flat, tensors: list[Array], donate: tuple[int, ...], options: dict[str, Any]) -> Flat:
+def _build(
+    fn: Flat, tensors: list[Array], donate: tuple[int, ...], options: dict[str, Any]
+) -> Callable[..., Any]:
     draws = 0
 
     def traced(key: Array, number: Array, tensors: list[Array]) -> list[Array]:
@@ -59,9 +62,8 @@ def _build(fn: Flat, tensors: list[Array], donate: tuple[int, ...], options: dic
     evaluate = jaxpr_as_fun(jax.make_jaxpr(traced)(*some_draw, list(tensors)))
     if draws:
         jitted = jax.jit(evaluate, donate_argnums=tuple(i + 2 for i in donate), **options)
-        return lambda tensors: jitted(*random.draw(), *tensors)
-    jitted = jax.jit(lambda *tensors: evaluate(*some_draw, *tensors), donate_argnums=donate, **options)
-    return lambda tensors: jitted(*tensors)
+        return lambda *tensors: jitted(*random.draw(), *tensors)
+    return jax.jit(lambda *tensors: evaluate(*some_draw, *tensors), donate_argnums=donate, **options)
 
 
 def is_trace_error(error: BaseException) -> bool:

@@ -45,6 +45,8 @@ def compile(fn: Flat, **options: Any) -> Flat:
         if program is None:
             with _lock:
                 program, constants = _build(fn, tensors, options)
+                if not constants:
+                    run.native = program  # type: ignore[attr-defined]
         return program(*tensors, *constants)
 
     return run

@@ -44,18 +44,21 @@ class Entry:
     __slots__ = ("build", "places", "run", "written")
 
     def __init__(self, program: Program, nets: list[Module]) -> None:
-        self.run, self.build = program.run, program.build
+        run = program.run
+        self.run: Callable[..., list[Tensor]] = getattr(run, "native", None) or (
+            lambda *tensors: run(list(tensors))
+        )
+        self.build = program.build
         found = sites(nets)
         self.places = [(module.__dict__, name) for module, name, _ in found]
         modules = modules_of(nets)
         self.written: list[Variable] = [modules[number]._variables[name] for number, name in program.assigned]
 
-    def __call__(self, tensors: list[Tensor]) -> Any:
-        outputs = self.run([*[state[name] for state, name in self.places], *tensors])
+    def __call__(self, *tensors: Tensor) -> Any:
+        """The function's result, given the tensors among its arguments."""
+        outputs = self.run(*[state[name] for state, name in self.places], *tensors)
         if self.written:
-            for variable, value in zip(
-                self.written, outputs[len(outputs) - len(self.written) :], strict=True
-            ):
+            for variable, value in zip(self.written, outputs[-len(self.written) :], strict=True):
                 variable.write(value)
         return self.build(outputs)
 
@@ -103,7 +106,7 @@ class Compiler:
             pass
         else:
             if quick.version == version and (entry := quick.entries.get(key)) is not None:
-                return entry(tensors)
+                return entry(*tensors)
         return self.slow(key, args, kwargs)
 
     def _scan(self, value: Any, key: list[Any], tensors: list[Tensor]) -> None:

@@ -47,7 +47,7 @@ class CompiledModule(Module):
         except AttributeError:  # a number
             return compiler(self, x)
         if quick.version == changes.count and (entry := quick.entries.get(key)) is not None:
-            return entry([x])
+            return entry(x)
         return compiler.slow(key, (self, x), {})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
