@@ -1,8 +1,9 @@
 """The main job: one model class, trained on every installed framework from the same weights on the same batches.
 
-Trains an MLP and a LeNet on real handwritten digits with the neutral API, on each framework in turn and, as the judge, on
-the NumPy reference in float64. Prints a table for each model, writes the loss curves and all numbers to ``demo/``, and
-fails where a framework's test accuracy is under 97 % or its run parts from the reference.
+Trains an MLP and a LeNet on real handwritten digits with the neutral API, on each framework in turn, every step one
+compiled call (``um.train_step``), and, as the judge, on the NumPy reference in float64, eagerly. Prints a table for each
+model, writes the loss curves and all numbers to ``demo/``, and fails where a framework's test accuracy is under 97 % or
+its run parts from the reference.
 
     make demo                                       # or: python examples/demo.py --help
 """
@@ -64,25 +65,15 @@ class Run:
         return float(max(np.abs(self.parameters[k] - v).max() for k, v in other.parameters.items()) / scale)
 
 
-def loss_fn(net: nn.Module, x: um.Tensor, y: um.Tensor) -> um.Tensor:
-    """Mean cross-entropy of a batch."""
-    return nn.functional.cross_entropy(net(x), y)
-
-
 def train(model: type[nn.Module], backend: str, dtype: str, epochs: int, tick) -> Run:
     """Train a fresh net of ``model``; ``tick`` is called after each step."""
     train_set, test_set = digits.load()
     net = model().initialize(seed=SEED).to(backend, dtype=dtype)
-    step = um.value_and_grad(loss_fn)
-    optimizer = None
+    step = um.train_step(net, nn.CrossEntropyLoss(), optim.Adam(net.parameters(), lr=3e-3))
     losses, seconds = [], []
     for x, y in digits.batches(train_set, epochs):
         start = time.perf_counter()
-        loss, gradients = step(net, x, y)
-        if optimizer is None:  # lazy layers have their parameters now
-            optimizer = optim.Adam(net.parameters(), lr=3e-3)
-        optimizer.step(gradients)
-        losses.append(float(ops.item(loss)))
+        losses.append(float(ops.item(step(x, y))))
         seconds.append(time.perf_counter() - start)
         tick()
     net.eval()
@@ -109,7 +100,8 @@ def train_all(model_name: str, backends: list[str], epochs_scale: float, console
 def table(model_name: str, runs: dict[str, Run]) -> Table:
     """The runs of one model side by side."""
     reference = runs[REFERENCE]
-    out = Table(title=f"{model_name}: the same weights, the same batches", title_justify="left")
+    title = f"{model_name}: the same weights, the same batches, compiled training steps"
+    out = Table(title=title, title_justify="left")
     out.add_column("backend")
     for column in ("final loss", "test accuracy", "largest deviation", "ms per step"):
         out.add_column(column, justify="right")

@@ -44,6 +44,7 @@ class JaxBackend(Backend):
 
     info: ClassVar[BackendInfo] = INFO
     float_dtypes: ClassVar[frozenset[str]] = frozenset(dtypes.FLOATING)
+    compiled_takes_arrays: ClassVar[bool] = True
 
     def __init__(self) -> None:
         parts = (

@@ -23,7 +23,7 @@ from ..transforms._compiler import ADVICE, building
 from ..transforms._program import Captured, Program, modules_of, nets_of, sites
 from ..transforms._signature import of_arguments, of_net
 from ..transforms.functional import Tree, held_values, leaves
-from ._plan import Rules, signature, slots_of
+from ._plan import Rules, signature, slots_of, vectors_of
 from ._recipe import Gradient, Recipe, accumulated
 
 
@@ -38,8 +38,8 @@ class Outcome(NamedTuple):
     """
 
     loss: Tensor
-    results: list[Tensor]
-    slots: list[Tensor]
+    results: Sequence[Tensor]
+    slots: Sequence[Tensor]
     buffers: list[tuple[Variable, Tensor]]
 
 
@@ -53,7 +53,6 @@ class Call(NamedTuple):
         wanted: the parameters whose gradients are summed.
         sums: the gradients summed so far.
         updates: what the optimiser's step consists of; None where gradients are only summed.
-        vectors: the numbers of the updates.
     """
 
     backend: Backend
@@ -62,16 +61,25 @@ class Call(NamedTuple):
     wanted: list[Parameter]
     sums: Gradient
     updates: Sequence[Update] | None
-    vectors: list[Tensor]
 
     def tensors(self) -> list[Tensor]:
-        """What a program takes behind the variables of its nets."""
-        batch = [leaf for leaf in leaves(self.batch) if find_backend(leaf) is self.backend]
-        return [*batch, *self.state()]
+        """The tensors of the batch."""
+        return [leaf for leaf in leaves(self.batch) if find_backend(leaf) is self.backend]
 
     def state(self) -> list[Tensor]:
-        """What a program takes behind the batch."""
-        return [*self.sums.values(), *slots_of(self.updates or ()), *self.vectors]
+        """What a program takes behind the batch, but for the numbers of the updates."""
+        return [*self.sums.values(), *slots_of(self.updates or ())]
+
+    def replaced(self, nets: list[Module]) -> list[int]:
+        """Where in the list of a program's tensors those stand whose successors it returns."""
+        places = sites(nets)
+        start = len(places) + len(self.tensors())
+        if self.updates is None:
+            return list(range(start, start + len(self.sums)))
+        updated = {id(p) for update in self.updates for p in update.parameters}
+        variables = [i for i, (_, _, variable) in enumerate(places) if id(variable) in updated]
+        start += len(self.sums)
+        return [*variables, *range(start, start + len(slots_of(self.updates)))]
 
     def signature(self) -> Hashable:
         """All that a program depends on, but for batch and nets."""
@@ -91,7 +99,10 @@ class Entry:
     __slots__ = ("_assigned", "_places", "_results", "_run", "_slots")
 
     def __init__(self, program: Program, nets: list[Module], call: Call) -> None:
-        self._run = program.run
+        run = program.run
+        self._run: Callable[..., Sequence[Tensor]] = getattr(run, "native", None) or (
+            lambda *tensors: run(list(tensors))
+        )
         updates = call.updates
         wanted = call.wanted if updates is None else [p for u in updates for p in u.parameters]
         self._results = 1 + len(wanted)
@@ -100,11 +111,13 @@ class Entry:
         modules = modules_of(nets)
         self._assigned = [modules[number]._variables[name] for number, name in program.assigned]
 
-    def __call__(self, tensors: list[Tensor]) -> Outcome:
-        """Run it on what ``Call.tensors`` gave."""
-        return self.outcome(self._run([*[state[name] for state, name in self._places], *tensors]))
+    def __call__(self, call: Call, tensors: list[Tensor]) -> Outcome:
+        """Run it on a batch with these tensors."""
+        vectors = vectors_of(call.updates, native=False) if call.updates else ()
+        values = [state[name] for state, name in self._places]
+        return self.outcome(self._run(*values, *tensors, *call.state(), *vectors))
 
-    def outcome(self, outputs: list[Tensor]) -> Outcome:
+    def outcome(self, outputs: Sequence[Tensor]) -> Outcome:
         """The outputs of the program, sorted."""
         first, last = self._results, self._slots
         buffers = list(zip(self._assigned, outputs[last:], strict=True)) if self._assigned else []
@@ -139,7 +152,7 @@ class Programs:
             program = self._known.get(key)
             if program is not None and program.is_of(nets):
                 entry = Entry(program, nets, call)
-                return entry, entry(call.tensors())
+                return entry, entry(call, call.tensors())
             try:
                 return self._make(key, call, nets)
             except Captured as found:
@@ -153,18 +166,16 @@ class Programs:
             if (programs := owner()) is not None:
                 programs._known.pop(key, None)
 
-        arguments = (
-            call.nets,
-            call.batch,
-            list(call.sums.values()),
-            slots_of(call.updates or ()),
-            call.vectors,
-        )
-        program = Program(call.backend, self._body(call), (arguments, {}), nets, self._options, forget)
+        slots, vectors = slots_of(call.updates or ()), vectors_of(call.updates or (), native=True)
+        arguments = (call.nets, call.batch, list(call.sums.values()), slots, vectors)
+        options = self._options
+        if options.get("donate") is True:
+            options = {**options, "donate": call.replaced(nets)}
+        program = Program(call.backend, self._body(call), (arguments, {}), nets, options, forget)
         values = [module.__dict__[name] for module, name, _ in sites(nets)]
         with building:
             try:
-                outputs = program.run([*values, *call.tensors()])
+                outputs = program.run([*values, *call.tensors(), *call.state(), *vectors])
             except Exception as error:
                 if call.backend.is_trace_error(error):
                     raise CompileError(ADVICE.format(type(error).__name__)) from error

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from .. import ops
+from .. import dtypes, ops
 from ..backend import Tensor
 from ..nn.parameter import Parameter
 from ..ops._dispatch import kernel
@@ -15,26 +15,19 @@ from ..optim.foreach import Foreach
 from ..optim.optimizer import Slots, Update
 
 
-class Numbers:
-    """The step-dependent numbers of each update as one native vector, so that a change costs one transfer and no new
-    program. Vectors whose numbers stay the same are kept.
+def vectors_of(updates: Sequence[Update], native: bool) -> list[Tensor]:
+    """The step-dependent numbers of each update as one vector, so that a change costs one transfer and no new program:
+    in its parameters' dtype and on their device, unless a NumPy array will do (``native`` says that it will not).
     """
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[Hashable, Tensor]] = {}
-
-    def of(self, updates: Sequence[Update]) -> list[Tensor]:
-        """One vector for each update, in its parameters' dtype and on their device."""
-        found = []
-        for i, update in enumerate(updates):
-            key = (update.home, *update.numbers.values())
-            kept = self._kept.get(i)
-            if kept is None or kept[0] != key:
-                _, dtype, device = update.home
-                array = np.array(key[1:], "float64")
-                kept = self._kept[i] = (key, update.backend.from_numpy(array, dtype, device))
-            found.append(kept[1])
-        return found
+    vectors = []
+    for update in updates:
+        _, dtype, device = update.home
+        backend, numbers = update.backend, list(update.numbers.values())
+        if backend.compiled_takes_arrays and not native:
+            vectors.append(np.array(numbers, dtypes.to_numpy_dtype(dtype)))
+        else:
+            vectors.append(backend.from_numpy(np.array(numbers, "float64"), dtype, device))
+    return vectors
 
 
 def signature(updates: Sequence[Update]) -> Hashable:

@@ -31,7 +31,7 @@ from ..transforms.functional import (
 )
 from ..transforms.gradient import Gradients
 from ._compiled import Call, Entry, Programs
-from ._plan import Numbers, commit
+from ._plan import commit
 from ._recipe import Gradient, Recipe, accumulated
 
 
@@ -65,7 +65,6 @@ class TrainStep:
         self._nets = [net, loss] if isinstance(loss, Module) else [net]
         self._recipe, self._compile, self._compiles = recipe, compile, False
         self._programs = Programs(recipe, optimizer, options)
-        self._numbers = Numbers()
         self._sums: Gradient = {}
         self._lock = threading.Lock()
         self._version = (-1, -1)
@@ -126,14 +125,13 @@ class TrainStep:
         if not self._compiles:
             return self._eager(batch, last)
         updates = self.optimizer.updates(self._wanted) if last else None
-        vectors = self._numbers.of(updates) if updates else []
-        call = Call(backend, self._nets, batch, self._wanted, self._sums, updates, vectors)
+        call = Call(backend, self._nets, batch, self._wanted, self._sums, updates)
         entry = None
         if key:
             key.append(call.signature())
             entry = self._entries.get(tuple(key))
         if entry is not None:
-            outcome = entry([*tensors, *call.state()])
+            outcome = entry(call, tensors)
         else:
             entry, outcome = self._programs(call)
             if key:
