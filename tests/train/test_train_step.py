@@ -362,3 +362,40 @@ def test_jax_donation_leaves_no_deleted_arrays():
     assert held.is_deleted()
     assert_close(everything(net, opt), everything(twin, twin_opt), atol=0, rtol=0)
     net(x)
+
+
+def test_a_frozen_net_only_gathers_statistics(backend):
+    net = mlp(backend).requires_grad_(False)
+    step = make_step(net, optim.SGD(net.parameters(), lr=0.1))
+    before = {k: um.to_numpy(v).copy() for k, v in net.state_dict().items()}
+    step(*batches(1)[0])
+    after = net.state_dict()
+    assert {k for k in before if not np.array_equal(before[k], um.to_numpy(after[k]))} == {
+        "net.1.running_mean", "net.1.running_var", "net.1.num_batches_tracked"
+    }  # fmt: skip
+
+
+def test_layers_and_groups_added_in_between_are_trained(backend):
+    net = nn.Sequential(nn.Linear(5, 3)).initialize(seed=0).to(backend)
+    opt = optim.Adam(net.parameters())
+    step = make_step(net, opt)
+    x, y = batches(1)[0]
+    losses = [step(x, y)]
+    net.append(nn.Linear(3, 3))
+    opt.add_param_group({"params": net[1].parameters(), "lr": 0.5})
+    losses += [step(x, y), step(x, y)]
+    assert opt.state_dict()["state"][2]["step"] == 2
+    assert len({number(loss) for loss in losses}) == 3  # each a tensor of its own
+
+
+def test_a_step_inside_a_compiled_function_is_refused():
+    jax = pytest.importorskip("jax")
+    net = mlp("jax")
+    step = make_step(net, optim.SGD(net.parameters(), lr=0.1))
+    x, y = batches(1)[0]
+    for wrap in (um.compile, jax.jit):
+        with pytest.raises(um.CompileError, match="training step"):
+            wrap(lambda x: step(x, y))(ops.asarray(x, backend="jax"))
+    step(x, y)
+    with pytest.raises(um.CompileError, match="training step"):
+        jax.jit(lambda x: step(x, y))(x)

@@ -163,7 +163,7 @@ class TrainStep:
         self.pending = 0 if last else self.pending + 1
         self._sums = {} if last else sums
 
-    # ------------------------------------------------------------------ what changes of the net may touch
+    # ------------------------------------------------------------------ once for each state of the modules
     def _current(self) -> tuple[int, int]:
         """Stands still as long as neither any module nor the optimiser's list of parameters changes."""
         return changes.count, sum(len(group["params"]) for group in self.optimizer.param_groups)
@@ -176,12 +176,8 @@ class TrainStep:
                 dtype = net.dtype if loss.backend is None else None
                 loss.to(net.backend, device=net.device, dtype=dtype)
         backend = common_backend((self._nets, batch))
-        _, batch = prepare((self._nets, batch), backend)
-        if not all(backend.is_concrete(x) for x in leaves(batch) if find_backend(x) is backend):
-            raise CompileError(
-                "a training step takes tensors with values, not those of another compiled function"
-            )
-        materialize(self._recipe.objective, (self._nets, batch), {})
+        native = self._converted(backend, batch)  # binds the nets, too
+        materialize(self._recipe.objective, (self._nets, native), {})
         own = {id(p) for part in self._nets for p in part.parameters()}
         handles = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
         self._wanted = [p for p in handles if id(p) in own]
