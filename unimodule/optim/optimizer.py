@@ -44,6 +44,7 @@ class Update(NamedTuple):
     Attributes:
         backend: the backend that holds them.
         home: its name, their dtype and their device.
+        group: the group that they are of.
         parameters: their handles.
         on: what picks the operations of the rule; see ``Optimizer.switches``.
         slots: their state, on their device.
@@ -53,6 +54,7 @@ class Update(NamedTuple):
 
     backend: Backend
     home: Home
+    group: Group
     parameters: list[Parameter]
     on: dict[str, bool]
     slots: Slots
@@ -240,8 +242,21 @@ class Optimizer:
                 columns = zip(*[self._slots(p, names, group, home) for p in handles], strict=True)
                 slots = {name: list(column) for name, column in zip(names, columns, strict=False)}
                 switches, numbers = self.switches(group, after), self.numbers(group, after, fresh)
-                found.append(Update(backend, home, handles, switches, slots, numbers, after))
+                found.append(Update(backend, home, group, handles, switches, slots, numbers, after))
         return found
+
+    def again(self, update: Update, slots: Slots) -> Update | None:
+        """The step of the same parameters after an ``update`` that left them with ``slots``, found at less cost than by
+        ``updates``; None where something else than options has changed since. Nor may their net have moved.
+        """
+        counted, group = update.scalars, update.group
+        if any(self._scalars.get(id(p)) is not counted for p in update.parameters):
+            return None
+        if self.slots_of(group) != tuple(slots) or not any(g is group for g in self.param_groups):
+            return None
+        after = self.advance(group, counted)
+        switches, numbers = self.switches(group, after), self.numbers(group, after, False)
+        return update._replace(on=switches, slots=slots, numbers=numbers, scalars=after)
 
     def finish(self, update: Update, slots: Slots) -> None:
         """Keep the state after an update; the parameters have been written."""

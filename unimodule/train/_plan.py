@@ -88,9 +88,10 @@ class Rules:
 
 def commit(
     optimizer: Optimizer, updates: Sequence[Update], values: Sequence[Tensor], slots: Sequence[Tensor]
-) -> None:
-    """Write the results into the parameters and the optimiser."""
+) -> list[tuple[Update, Slots]]:
+    """Write the results into the parameters and the optimiser; returns the updates with the state that they left."""
     done = used = 0
+    left: list[tuple[Update, Slots]] = []
     for update in updates:
         size = len(update.parameters)
         for parameter, value in zip(update.parameters, values[done : done + size], strict=True):
@@ -99,4 +100,16 @@ def commit(
             name: list(slots[used + i * size : used + (i + 1) * size]) for i, name in enumerate(update.slots)
         }
         optimizer.finish(update, new)
+        left.append((update, new))
         done, used = done + size, used + size * len(new)
+    return left
+
+
+def next_updates(optimizer: Optimizer, left: Sequence[tuple[Update, Slots]]) -> list[Update] | None:
+    """The updates that follow those; None where the optimiser's state is no longer what they left."""
+    found: list[Update] = []
+    for update, slots in left:
+        if (following := optimizer.again(update, slots)) is None:
+            return None
+        found.append(following)
+    return found

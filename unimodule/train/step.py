@@ -20,6 +20,7 @@ from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..optim import Optimizer
 from ..optim._checks import check_range
+from ..optim.optimizer import Slots, Update
 from ..registry import find_backend
 from ..transforms.functional import (
     assignments,
@@ -31,7 +32,7 @@ from ..transforms.functional import (
 )
 from ..transforms.gradient import Gradients
 from ._compiled import Call, Entry, Programs
-from ._plan import commit
+from ._plan import commit, next_updates
 from ._recipe import Gradient, Recipe, accumulated
 
 
@@ -71,6 +72,7 @@ class TrainStep:
         self._entries: dict[Hashable, Entry] = {}
         self._wanted: list[Parameter] = []
         self._backend: Backend | None = None
+        self._left: list[tuple[Update, Slots]] = []
         self._tensor_types: set[type] = set()
         self.pending = 0
 
@@ -124,7 +126,12 @@ class TrainStep:
         last = self.pending + 1 == self._recipe.accumulate
         if not self._compiles:
             return self._eager(batch, last)
-        updates = self.optimizer.updates(self._wanted) if last else None
+        updates = None
+        if last:
+            left, self._left = self._left, []  # until this step has gone well
+            updates = (next_updates(self.optimizer, left) if left else None) or self.optimizer.updates(
+                self._wanted
+            )
         call = Call(backend, self._nets, batch, self._wanted, self._sums, updates)
         entry = None
         if key:
@@ -139,7 +146,7 @@ class TrainStep:
         for variable, value in outcome.buffers:
             variable.write(value)
         if updates is not None:
-            commit(self.optimizer, updates, outcome.results, outcome.slots)
+            self._left = commit(self.optimizer, updates, outcome.results, outcome.slots)
         self._count(last, {id(p): s for p, s in zip(self._wanted, outcome.results, strict=False)})
         return outcome.loss
 
@@ -189,7 +196,7 @@ class TrainStep:
             id(p): self._moved(backend, p, self._sums[id(p)]) for p in self._wanted if id(p) in self._sums
         }
         self._compiles = self._compile and type(backend).compile is not Backend.compile
-        self._backend, self._entries, self._version = backend, {}, self._current()
+        self._backend, self._entries, self._left, self._version = backend, {}, [], self._current()
         return backend
 
     def _moved(self, backend: Backend, parameter: Parameter, value: Tensor) -> Tensor:
