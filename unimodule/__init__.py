@@ -26,7 +26,7 @@ from .errors import (
 from .nn import init
 from .ops import convert, to_numpy
 from .registry import backend_of, backends, current_backend, set_backend, use_backend
-from .transforms import compile, functional_call, grad, stop_gradient, value_and_grad
+from .transforms import checkpoint, compile, functional_call, grad, stop_gradient, value_and_grad, vmap
 
 __version__ = "0.1.0"
 
@@ -65,6 +65,7 @@ __all__ = [
     "UnknownBackendError",
     "backend_of",
     "backends",
+    "checkpoint",
     "compare",
     "compile",
     "convert",
@@ -85,4 +86,5 @@ __all__ = [
     "train_step",
     "use_backend",
     "value_and_grad",
+    "vmap",
 ]

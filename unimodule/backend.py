@@ -233,6 +233,27 @@ class Backend(ABC):
         """
         return fn
 
+    def vmap(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
+    ) -> list[Tensor]:
+        """``fn`` of each slice of ``values``, each along its own of ``axes`` (not negative; their sizes agree), with its
+        results stacked along a new first axis. ``fn`` may close over tensors; random numbers differ between slices; all of
+        it is differentiable. ``fn`` may be called more than once.
+
+        Raises:
+            NotSupportedError: the framework has no such thing.
+        """
+        raise not_supported(self, "um.vmap", "use ops.map")
+
+    def checkpoint(self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor]) -> list[Tensor]:
+        """``fn(values)``, computed again in the backward pass, which keeps nothing of it but ``values``. ``fn`` may close
+        over tensors, which get gradients too, and its random numbers are the same both times.
+
+        Raises:
+            NotSupportedError: the framework has no such thing.
+        """
+        raise not_supported(self, "um.checkpoint")
+
     def is_trace_error(self, error: BaseException) -> bool:
         """Whether a native error says that the value of a tensor was asked for while its computation was traced."""
         return False

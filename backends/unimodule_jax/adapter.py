@@ -32,6 +32,7 @@ from . import (
     recurrent,
     reductions,
     shape,
+    transforming,
 )
 from ._jit import x64_enabled
 from ._leaves import put_in, take_out
@@ -175,6 +176,14 @@ class JaxBackend(Backend):
         self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
     ) -> Callable[[list[Tensor]], list[Tensor]]:
         return compiling.compile(fn, **options)
+
+    def vmap(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
+    ) -> list[Tensor]:
+        return transforming.vmap(fn, values, axes)
+
+    def checkpoint(self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor]) -> list[Tensor]:
+        return transforming.checkpoint(fn, values)
 
     def is_trace_error(self, error: BaseException) -> bool:
         return compiling.is_trace_error(error)

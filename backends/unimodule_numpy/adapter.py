@@ -12,7 +12,7 @@ from autograd.tracer import getval
 from unimodule import dtypes
 from unimodule.backend import REQUIRED, Backend, Tensor
 
-from . import INFO, elementwise, indexing, reductions, shaping, tape
+from . import INFO, elementwise, indexing, mapping, reductions, shaping, tape
 
 _TENSORS = (np.ndarray, np.generic, ArrayBox)  # no union of types: another framework's compiler may read this
 _SIGNIFICANT_BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
@@ -73,6 +73,11 @@ class NumpyBackend(Backend):
         self, fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
     ) -> tuple[Tensor, Any, list[Tensor]]:
         return tape.value_and_grad(fn, values)
+
+    def vmap(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
+    ) -> list[Tensor]:
+        return mapping.vmap(fn, values, axes)
 
     def seed(self, seed: int) -> None:
         self._generator = np.random.Generator(np.random.Philox(seed))

@@ -31,6 +31,7 @@ from . import (
     recurrent,
     reductions,
     shape,
+    transforming,
 )
 from ._framework import tf
 
@@ -123,6 +124,14 @@ class TensorFlowBackend(Backend):
         self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
     ) -> Callable[[list[Tensor]], list[Tensor]]:
         return compiling.compile(fn, **options)
+
+    def vmap(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
+    ) -> list[Tensor]:
+        return transforming.vmap(fn, values, axes)
+
+    def checkpoint(self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor]) -> list[Tensor]:
+        return transforming.checkpoint(fn, values)
 
     def is_trace_error(self, error: BaseException) -> bool:
         return compiling.is_trace_error(error)

@@ -7,8 +7,10 @@ is left alone.
 
 from __future__ import annotations
 
+import contextvars
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,13 +46,59 @@ def seed(value: int) -> None:
         counter.assign(tf.constant([0, 0], tf.uint64))
 
 
+class Stream:
+    """Draws that are numbered from a place in the sequence, for a computation that is to be repeated."""
+
+    def __init__(self, start: Tensor) -> None:
+        self.start = start
+        self.count = 0
+
+
+_given: contextvars.ContextVar[Stream | None] = contextvars.ContextVar(
+    "unimodule_tensorflow_stream", default=None
+)
+STATE_SPEC = tf.TensorSpec((2,), tf.uint64)
+
+
+@contextmanager
+def drawing_from(start: Tensor) -> Iterator[Stream]:
+    """Draw from a place in the sequence that ``advance`` gave, inside the block."""
+    stream = Stream(start)
+    token = _given.set(stream)
+    try:
+        yield stream
+    finally:
+        _given.reset(token)
+
+
+def advance(draws: int) -> Tensor:
+    """Set so many draws aside; returns where they start."""
+    given = _given.get()
+    if given is not None:
+        with tf.device("/CPU:0"):
+            start = given.start + tf.constant([0, given.count], tf.uint64)
+        given.count += draws
+        return start
+    _, counter = _variables()
+    with tf.device("/CPU:0"):
+        start = raw.ReadVariableOp(resource=counter.handle, dtype=tf.uint64)
+        if draws:
+            raw.AssignAddVariableOp(resource=counter.handle, value=tf.constant([0, draws], tf.uint64))
+    return start
+
+
 def uniform(shape: Sequence[Any], dtype: Any) -> Tensor:
     """Fresh numbers in [0, 1) on the current device."""
     key, counter = _variables()
+    given = _given.get()
     with tf.device("/CPU:0"):
-        step = tf.constant([0, 1], tf.uint64)
-        raw.AssignAddVariableOp(resource=counter.handle, value=step)
-        now = raw.ReadVariableOp(resource=counter.handle, dtype=tf.uint64)
+        if given is not None:
+            given.count += 1
+            now = given.start + tf.constant([0, given.count], tf.uint64)
+        else:
+            step = tf.constant([0, 1], tf.uint64)
+            raw.AssignAddVariableOp(resource=counter.handle, value=step)
+            now = raw.ReadVariableOp(resource=counter.handle, dtype=tf.uint64)
         root = raw.ReadVariableOp(resource=key.handle, dtype=tf.uint64)
     return raw.StatelessRandomUniformV2(shape=vector(shape), key=root, counter=now, alg=_PHILOX, dtype=dtype)
 

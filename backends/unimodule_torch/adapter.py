@@ -32,6 +32,7 @@ from . import (
     reductions,
     shape,
     tensors,
+    transforming,
 )
 
 
@@ -131,6 +132,14 @@ class TorchBackend(Backend):
         self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
     ) -> Callable[[list[Tensor]], list[Tensor]]:
         return compiling.compile(fn, **options)
+
+    def vmap(
+        self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
+    ) -> list[Tensor]:
+        return transforming.vmap(fn, values, axes)
+
+    def checkpoint(self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor]) -> list[Tensor]:
+        return transforming.checkpoint(fn, values)
 
     def is_trace_error(self, error: BaseException) -> bool:
         return compiling.is_trace_error(error)

@@ -93,10 +93,10 @@ def _as_function(graph: GraphModule) -> tuple[Callable[..., Any], list[Tensor]]:
     nodes = graph.graph.nodes
     last = [node for node in nodes if node.op == "placeholder"][-1:] or [None]
     constants: dict[str, Any] = {}
-    for node in [node for node in nodes if node.op == "get_attr"]:
-        value = getattr(graph, node.target)
-        if not isinstance(value, torch.Tensor):  # the body of a loop or a branch
-            return graph, []
+    attributes = [node for node in nodes if node.op == "get_attr"]
+    if not all(isinstance(getattr(graph, node.target), torch.Tensor) for node in attributes):
+        return graph.forward, []  # it has bodies of loops or branches, and refers to them as its own
+    for node in attributes:
         if node.target not in constants:
             anchor = last[0] or next(iter(nodes))
             with graph.graph.inserting_after(anchor) if last[0] else graph.graph.inserting_before(anchor):

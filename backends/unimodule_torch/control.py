@@ -34,7 +34,7 @@ def cond(
         return (true_fn if pred else false_fn)(operands)
     operands = [x.contiguous() for x in operands]
     branches = [_copying(fn, dense=True) for fn in (true_fn, false_fn)]
-    if in_functorch() or not _recording():
+    if in_functorch() or not recording():
         return list(cond_op(pred, *branches, tuple(operands)))
     graphs, captured = _graphs(branches, operands, dense=True)
     tensors = (*operands, *captured)
@@ -88,7 +88,7 @@ def while_loop(
     test, step = _counted(cond_fn, body_fn, max_iters)
     if max_iters is not None:
         values = [torch.zeros((), dtype=torch.int64, device=values[0].device if values else None), *values]
-    if not _recording():
+    if not recording():
         out = while_loop_op(test, step, tuple(values), ())
     else:
         (condition, body), captured = _graphs([lambda *v: (test(*v),), step], values)
@@ -164,7 +164,8 @@ class _Loop(torch.autograd.Function):
 
 
 # ---------------------------------------------------------------------- graphs
-def _recording() -> bool:
+def recording() -> bool:
+    """Whether a function is being recorded to be compiled."""
     return proxy_tensor._CURRENT_MAKE_FX_TRACER is not None
 
 

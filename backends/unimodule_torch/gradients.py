@@ -45,7 +45,7 @@ def within_recording() -> bool:
 
 def value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
     """See ``Backend.value_and_grad``. Writes to no ``.grad``, and works inside the caller's ``no_grad``."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
         return _traced(fn, values)
     if torch.is_inference_mode_enabled():
         with torch.inference_mode(False):
@@ -75,7 +75,7 @@ def _on_tape(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tens
 
 
 def _traced(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
-    """The same where the compiler traces, which takes torch.func's gradients but not the tape's."""
+    """The same where the compiler traces or torch.func transforms, which take torch.func's gradients but not the tape's."""
     structure: list[Any] = []
 
     def loss_of(*leaves: Tensor) -> tuple[Tensor, list[Tensor]]:

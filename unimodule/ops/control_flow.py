@@ -367,10 +367,17 @@ def _alike(who: str, backend: Backend, kinds: Kinds, leaves: list[Any]) -> list[
             raise DtypeError(f"{who} expected to return tensors, got {type(leaf).__name__}")
         if backend.shape(value) != shape:
             raise ShapeError(f"{who} expected to return shape {shape}, got {backend.shape(value)}")
+        if shape == () and backend.info.name == NUMPY and _both_floats(backend.dtype(value), dtype):
+            # NumPy 1 makes an array without axes float64 when it meets a Python number.
+            value = kernel(backend, "astype")(value, dtype)
         if backend.dtype(value) != dtype:
             raise DtypeError(f"{who} expected to return {dtype}, got {backend.dtype(value)}")
         out.append(value)
     return out
+
+
+def _both_floats(a: str, b: str) -> bool:
+    return a != b and dtypes.is_floating(a) and dtypes.is_floating(b)
 
 
 def _fits(number: Any, dtype: str) -> bool:

@@ -141,6 +141,11 @@ def held_values(net: Module) -> dict[int, Tensor]:
     return values
 
 
+def call_net(net: Module, *args: Any, **kwargs: Any) -> Any:
+    """``net(*args, **kwargs)``, as a function of the net too."""
+    return net(*args, **kwargs)
+
+
 def materialize(fn: Callable[..., Any], args: Tree, kwargs: Any) -> None:
     """Give lazy parameters their shapes and values by one run of ``fn`` on clones; buffers stay as they are."""
     nets = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Module)]
