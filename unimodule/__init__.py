@@ -30,7 +30,13 @@ from .transforms import checkpoint, compile, functional_call, grad, stop_gradien
 
 __version__ = "0.1.0"
 
-_LAZY = {"compare": "comparison", "summary": "inspection", "save": "state", "load": "state", "train_step": "train"}
+_LAZY = {
+    "compare": "comparison",
+    "summary": "inspection",
+    "save": "state",
+    "load": "state",
+    "train_step": "train",
+}
 
 
 def __getattr__(name: str) -> object:

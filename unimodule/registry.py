@@ -243,7 +243,9 @@ def backend_of(x: Tensor) -> str:
     """
     backend = find_backend(x)
     if backend is None:
-        raise UnknownBackendError(f"{type(x).__name__} is not a tensor of a registered backend ({', '.join(infos())})")
+        raise UnknownBackendError(
+            f"{type(x).__name__} is not a tensor of a registered backend ({', '.join(infos())})"
+        )
     return backend.info.name
 
 
@@ -266,7 +268,9 @@ def parse_device(backend: Backend, device: str) -> str:
     wanted = "cpu" if kind == "cpu" else f"gpu:{int(index or 0)}"
     present = backend.devices()
     if wanted not in present or (kind == "cpu" and int(index or 0)):
-        raise DeviceError(f"backend {backend.info.name!r} has no device {device!r}; it has {', '.join(present)}")
+        raise DeviceError(
+            f"backend {backend.info.name!r} has no device {device!r}; it has {', '.join(present)}"
+        )
     return wanted
 
 

@@ -135,7 +135,9 @@ def test_net(name, training):
             (through(values), gradients),
         ]:
             want = [um.to_numpy(b) for b in want]
-            scale = max(np.abs(b).max() for b in want)  # a gradient that cancels is as exact as its largest sibling
+            scale = max(
+                np.abs(b).max() for b in want
+            )  # a gradient that cancels is as exact as its largest sibling
             for a, b in zip(map(um.to_numpy, got), want, strict=True):
                 assert a.dtype == b.dtype
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * max(1, scale))

@@ -68,9 +68,13 @@ def test_placement_forward_and_gradients(gpu_backend):
     scale = max(np.abs(g).max() for g in expected.values())
     for name, gradient in grads.items():
         assert adapter.device(gradient) == DEVICE, name
-        np.testing.assert_allclose(um.to_numpy(gradient), expected[name], rtol=0, atol=2e-5 * scale, err_msg=name)
+        np.testing.assert_allclose(
+            um.to_numpy(gradient), expected[name], rtol=0, atol=2e-5 * scale, err_msg=name
+        )
     for name, value in expected_net.state_dict().items():
-        np.testing.assert_allclose(um.to_numpy(net.state_dict()[name]), value, rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            um.to_numpy(net.state_dict()[name]), value, rtol=1e-5, atol=1e-5, err_msg=name
+        )
 
 
 def test_training_stays_on_the_gpu(gpu_backend):

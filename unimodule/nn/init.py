@@ -71,9 +71,18 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     convolutions = {f"conv{t}{n}d": 1.0 for t in ("", "_transpose") for n in (1, 2, 3)}
-    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 0.75, **convolutions}
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5.0 / 3,
+        "relu": math.sqrt(2.0),
+        "selu": 0.75,
+        **convolutions,
+    }
     if nonlinearity not in gains:
-        raise ArgumentError(f"unknown nonlinearity {nonlinearity!r}; expected one of leaky_relu, {', '.join(gains)}")
+        raise ArgumentError(
+            f"unknown nonlinearity {nonlinearity!r}; expected one of leaky_relu, {', '.join(gains)}"
+        )
     return gains[nonlinearity]
 
 
@@ -217,7 +226,9 @@ def dirac(groups: int = 1) -> Initializer:
 
     def draw(shape: Shape, rng: np.random.Generator) -> Array:
         if not 3 <= len(shape) <= 5 or shape[0] % groups:
-            raise ShapeError(f"dirac expected a convolution's weight whose first size {groups} divides, got {shape}")
+            raise ShapeError(
+                f"dirac expected a convolution's weight whose first size {groups} divides, got {shape}"
+            )
         out = np.zeros(shape)
         size = shape[0] // groups
         center = tuple(k // 2 for k in shape[2:])
