@@ -44,7 +44,15 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     Source: JAX ``jax.checkpoint``, PyTorch ``torch.utils.checkpoint``, TensorFlow ``tf.recompute_grad``.
 
-    Example: in a module, ``x = um.checkpoint(self.block)(x)``.
+    Example:
+        >>> import unimodule as um
+        >>> class Net(um.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.block = um.nn.Sequential(um.nn.Linear(4, 4), um.nn.Tanh())
+        ...
+        ...     def forward(self, x):
+        ...         return um.checkpoint(self.block)(x)
     """
     function = call_net if isinstance(fn, Module) else fn
 
