@@ -48,6 +48,16 @@ def register(info: BackendInfo) -> None:
 def adopt(backend: Backend, kind: type) -> None:
     """Make an adapter known by its name and by its type of tensor, and register it nowhere: it is in no list and never
     the default. For an adapter that is made at run time around another.
+
+    Example:
+        >>> import dataclasses
+        >>> numpy = get_backend("numpy")
+        >>> class Watched(type(numpy)):
+        ...     info = dataclasses.replace(numpy.info, name="watched")
+        >>> class Array: ...
+        >>> adopt(Watched(), Array)
+        >>> backend_for_type(Array).info.name
+        'watched'
     """
     with _lock:
         _loaded[backend.info.name] = backend
