@@ -75,8 +75,25 @@ def _build(
         graph = make_fx(record, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     program, constants = _as_function(graph)
     if options.get("backend", "inductor") != "inductor" or _has_compiler():
-        program = torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
+        compiled = torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
+        program = _beside_recordings(compiled, program)
     return program if differentiable else torch.no_grad()(program), constants
+
+
+def _beside_recordings(compiled: Callable[..., Any], graph: Callable[..., Any]) -> Callable[..., Any]:
+    """``compiled``, or the graph as it is where another thread is recording at the moment: Dynamo takes the flag of that
+    recording, which is the process's, for its own caller's, and refuses.
+    """
+
+    def program(*inputs: Tensor) -> Any:
+        try:
+            return compiled(*inputs)
+        except RuntimeError as error:
+            if "FX to symbolically trace" not in str(error):
+                raise
+            return graph(*inputs)
+
+    return program
 
 
 def _example(mode: FakeTensorMode, tensor: Tensor) -> Tensor:
