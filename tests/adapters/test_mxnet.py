@@ -17,6 +17,8 @@ from unimodule.errors import DtypeError, NotSupportedError
 from .conftest import ROOT
 from .harness import NAMES, load
 
+needs_mxnet = pytest.mark.skipif("mxnet" not in NAMES, reason="mxnet is not installed, or not selected")
+
 if "mxnet" not in NAMES:
     pytest.skip("mxnet is not selected", allow_module_level=True)
 
@@ -74,6 +76,7 @@ def test_metadata_needs_no_mxnet():
     )
 
 
+@needs_mxnet
 def test_import_leaves_nothing_patched():
     in_a_process(
         """
@@ -103,6 +106,7 @@ def test_import_leaves_nothing_patched():
     )
 
 
+@needs_mxnet
 def test_an_mxnet_that_is_imported_already_is_taken_as_it_is():
     in_a_process(
         """

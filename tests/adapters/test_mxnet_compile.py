@@ -5,13 +5,14 @@ import pytest
 
 from unimodule.errors import NotSupportedError
 
-from . import cases_core, cases_nn
 from .harness import NAMES, as_tuple, check, leaves, load, tree_map
-from .oracles import ORACLES
 
 if "mxnet" not in NAMES:
     pytest.skip("mxnet is not selected", allow_module_level=True)
 pytest.importorskip("torch", reason="torch is the oracle")
+
+from . import cases_core, cases_nn  # noqa: E402
+from .oracles import ORACLES  # noqa: E402
 
 CASES = cases_core.CASES + cases_nn.CASES
 

@@ -9,7 +9,7 @@ INFO = BackendInfo(
     distribution=("unimodule-minitensor",),
     module_roots=("minitensor",),
     pip="pip install examples/minimal_adapter",
-    priority=2000,  # behind NumPy: never the default by itself
+    priority=2_000_000,  # behind NumPy: never the default by itself
 )
 
 __all__ = ["INFO"]
