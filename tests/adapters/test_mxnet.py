@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from unimodule.errors import DtypeError, NotSupportedError
 from .conftest import ROOT
 from .harness import NAMES, load
 
-needs_mxnet = pytest.mark.skipif("mxnet" not in NAMES, reason="mxnet is not installed, or not selected")
+needs_mxnet = pytest.mark.skipif(
+    "mxnet" not in NAMES or find_spec("mxnet") is None, reason="mxnet is not installed, or not selected"
+)
 
 if "mxnet" not in NAMES:
     pytest.skip("mxnet is not selected", allow_module_level=True)

@@ -11,8 +11,8 @@ if "mxnet" not in NAMES:
     pytest.skip("mxnet is not selected", allow_module_level=True)
 pytest.importorskip("torch", reason="torch is the oracle")
 
-from . import cases_core, cases_nn  # noqa: E402
-from .oracles import ORACLES  # noqa: E402
+from . import cases_core, cases_nn
+from .oracles import ORACLES
 
 CASES = cases_core.CASES + cases_nn.CASES
 
