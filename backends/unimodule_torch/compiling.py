@@ -76,22 +76,18 @@ def _build(
     program, constants = _as_function(graph)
     if options.get("backend", "inductor") != "inductor" or _has_compiler():
         compiled = torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
-        program = _beside_recordings(compiled, program)
+        program = _one_at_a_time(compiled)
     return program if differentiable else torch.no_grad()(program), constants
 
 
-def _beside_recordings(compiled: Callable[..., Any], graph: Callable[..., Any]) -> Callable[..., Any]:
-    """``compiled``, or the graph as it is where another thread is recording at the moment: Dynamo takes the flag of that
-    recording, which is the process's, for its own caller's, and refuses.
+def _one_at_a_time(compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """``compiled``, never while another thread records or compiles: Dynamo takes the state of that recording, which is
+    the process's, for its own caller's.
     """
 
     def program(*inputs: Tensor) -> Any:
-        try:
+        with _lock:
             return compiled(*inputs)
-        except RuntimeError as error:
-            if "FX to symbolically trace" not in str(error):
-                raise
-            return graph(*inputs)
 
     return program
 

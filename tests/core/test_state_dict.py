@@ -99,7 +99,7 @@ def test_loading_into_a_net_without_a_backend_or_shapes(backend):
     lazy.load_state_dict(trained.state_dict())
     for loaded in (net.to(backend), lazy):
         assert_same_state(values(loaded), values(trained))
-        np.testing.assert_allclose(um.to_numpy(loaded(batch())), trained(batch()), rtol=1e-5)
+        np.testing.assert_allclose(um.to_numpy(loaded(batch())), trained(batch()), rtol=0, atol=1e-6)
 
 
 def test_dtypes_are_cast_to_the_nets(backend):
