@@ -75,19 +75,29 @@ def _build(
         graph = make_fx(record, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     program, constants = _as_function(graph)
     if options.get("backend", "inductor") != "inductor" or _has_compiler():
-        compiled = torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
-        program = _one_at_a_time(compiled)
+        program = _beside_recordings(
+            torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
+        )
     return program if differentiable else torch.no_grad()(program), constants
 
 
-def _one_at_a_time(compiled: Callable[..., Any]) -> Callable[..., Any]:
-    """``compiled``, never while another thread records or compiles: Dynamo takes the state of that recording, which is
-    the process's, for its own caller's.
+def _beside_recordings(compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """``compiled`` in a process whose other threads may be recording: Dynamo keeps one flag for all of them, and refuses
+    calls while it is set. The program has no effects, so a refused call is made again, in its turn.
     """
+    built: set[bool] = set()  # with a tape, without
 
     def program(*inputs: Tensor) -> Any:
+        taped = torch.is_grad_enabled()
+        if taped in built:
+            try:
+                return compiled(*inputs)
+            except RuntimeError:
+                pass
         with _lock:
-            return compiled(*inputs)
+            outputs = compiled(*inputs)
+            built.add(taped)
+            return outputs
 
     return program
 

@@ -45,7 +45,8 @@ def within_recording() -> bool:
 
 def value_and_grad(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
     """See ``Backend.value_and_grad``. Writes to no ``.grad``, and works inside the caller's ``no_grad``."""
-    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+    # Not `torch.compiler.is_compiling`: that is also true in every other thread while one compiles.
+    if torch.compiler.is_dynamo_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
         return _traced(fn, values)
     if torch.is_inference_mode_enabled():
         with torch.inference_mode(False):

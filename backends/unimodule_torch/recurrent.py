@@ -29,7 +29,7 @@ def lstm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     flat = [w for layer in weights for w in layer if w is not None]
     biases = weights[0][2] is not None
-    if weights[0][4] is not None and not torch.compiler.is_compiling():
+    if weights[0][4] is not None and not torch.compiler.is_dynamo_compiling():
         _hush_projection()
     return torch.lstm(x, (h0, c0), flat, biases, num_layers, dropout, dropout > 0, bidirectional, False)
 

@@ -41,7 +41,7 @@ def devices() -> list[str]:
 def from_numpy(array: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
     kind = native_dtype(dtype)
     if (
-        torch.compiler.is_compiling()
+        torch.compiler.is_dynamo_compiling()
     ):  # where a NumPy array is a tensor in disguise, without NumPy's attributes
         return torch.as_tensor(array).to(native_device(device), kind, copy=True)
     target = dtypes.to_numpy_dtype(dtype)
@@ -74,7 +74,7 @@ def to_numpy(x: Tensor) -> np.ndarray[Any, Any]:
 
 
 def is_concrete(x: Tensor) -> bool:
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         return False
     kind = type(x)
     if kind is not torch.Tensor and kind is not torch.nn.Parameter and _is_fake(x):
