@@ -1,0 +1,1 @@
+"""Tells what a run found: terminal, JSON, JUnit, HTML."""

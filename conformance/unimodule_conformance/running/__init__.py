@@ -1,0 +1,1 @@
+"""Draws cases, runs checks, spends the time, shrinks what fails."""

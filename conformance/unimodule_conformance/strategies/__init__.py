@@ -1,0 +1,1 @@
+"""Hypothesis strategies for arrays, layers, functions, whole models and invalid cases."""
