@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ _failed: dict[str, str] = {}
 _loaded: dict[str, Backend] = {}
 _NO_TENSORS: tuple[type, ...] = (bool, int, float, complex, str, type(None), list, tuple, dict)
 _by_type: dict[type, Backend | None] = dict.fromkeys(_NO_TENSORS)
+_lookups: list[Callable[[], object]] = []
 _seed: int | None = None
 _default: str | None = None
 _override: contextvars.ContextVar[str | None] = contextvars.ContextVar("unimodule_backend", default=None)
@@ -43,6 +44,7 @@ def register(info: BackendInfo) -> None:
         _loaded.pop(info.name, None)
         _by_type.clear()
         _by_type.update(dict.fromkeys(_NO_TENSORS))
+        forget_lookups()
 
 
 def adopt(backend: Backend, kind: type) -> None:
@@ -62,6 +64,52 @@ def adopt(backend: Backend, kind: type) -> None:
     with _lock:
         _loaded[backend.info.name] = backend
         _by_type[kind] = backend
+
+
+@contextmanager
+def replaced(name: str, functions: Mapping[str, Callable[..., Any] | None]) -> Iterator[None]:
+    """Inside the block, ops of a backend run by other functions than its adapter's: to try a kernel out, or to plant a
+    fault in a test. It holds for the whole process; programs that were compiled before stay what they are.
+
+    Args:
+        name: the backend.
+        functions: by the name of an op, a function of the signature that ``unimodule.backend`` has for it, or None for
+            the op's default composition.
+
+    Raises:
+        UnknownBackendError, BackendNotInstalledError: the backend is not there.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> with um.registry.replaced("numpy", {"exp": np.cosh}):
+        ...     um.ops.exp(np.zeros(2) + 1.0)
+        array([1.54308063, 1.54308063])
+    """
+    backend = get_backend(name)
+    had = "functions" in vars(backend)  # of the instance, not of its class
+    before = backend.functions
+    together = {**before, **functions}
+    backend.functions = {op: fn for op, fn in together.items() if fn is not None}
+    forget_lookups()
+    try:
+        yield
+    finally:
+        if had:
+            backend.functions = before
+        else:
+            del backend.functions
+        forget_lookups()
+
+
+def on_forget(forget: Callable[[], object]) -> None:
+    """Have ``forget`` called when what was looked up in an adapter, and kept, may no longer hold."""
+    _lookups.append(forget)
+
+
+def forget_lookups() -> None:
+    """Have everything looked up again that was kept of adapters' functions and of update rules."""
+    for forget in _lookups:
+        forget()
 
 
 def infos() -> dict[str, BackendInfo]:

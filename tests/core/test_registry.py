@@ -315,3 +315,35 @@ def test_registering_again_replaces(plugin):
     assert registry.get_backend("flux") is first
     registry.register(plugin.info)
     assert registry.get_backend("flux") is not first
+
+
+# ---------------------------------------------------------------------- other functions for a while
+def test_replaced_functions_run_inside_the_block_only(backend):
+    adapter = registry.get_backend(backend)
+    x = adapter.from_numpy(np.array([-1.0, 2.0], "float32"), "float32", "cpu")
+    before, held = adapter.functions, dict(vars(adapter))
+    want = adapter.to_numpy(ops.relu(x) + ops.exp(x))
+    negative = adapter.functions["negative"]
+    with registry.replaced(backend, {"relu": negative, "exp": negative}):
+        assert adapter.to_numpy(ops.relu(x)).tolist() == adapter.to_numpy(ops.exp(x)).tolist() == [1, -2]
+        with registry.replaced(backend, {"relu": None}):  # the default composition
+            assert adapter.to_numpy(ops.relu(x)).tolist() == [0, 2]
+        assert adapter.to_numpy(ops.relu(x)).tolist() == [1, -2]
+    np.testing.assert_array_equal(adapter.to_numpy(ops.relu(x) + ops.exp(x)), want)
+    assert adapter.functions is before and vars(adapter) == held
+
+
+def test_replaced_functions_reach_the_rules_of_optimisers(backend):
+    def moved():
+        net = nn.Linear(1, 1, bias=False).to(backend)
+        handle = dict(net.named_parameters())["weight"]
+        handle.data = np.array([[1.0]], "float32")
+        um.optim.SGD(net.parameters(), lr=0.5).step({"weight": handle.data})
+        return handle.numpy().item()
+
+    assert moved() == 0.5
+    adapter = registry.get_backend(backend)
+    if adapter.foreach() is None:
+        with registry.replaced(backend, {"add": adapter.functions["subtract"]}):
+            assert moved() == 1.5
+    assert moved() == 0.5

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from .. import dtypes, ops
 from ..backend import Tensor
 from ..errors import ShapeError
+from ..registry import on_forget
 from . import init
 from ._layer import place, settle
 from .functional._arguments import first, integer
@@ -105,6 +106,7 @@ class _Norm(Module):
 
 _RULES: dict[str, Callable[..., Any]] = {}
 """By backend, ``_moved`` as the framework runs it fastest."""
+on_forget(_RULES.clear)
 
 
 def _moved(

@@ -31,7 +31,7 @@ from ..errors import (
     DtypeError,
     NotSupportedError,
 )
-from ..registry import backend_for_type, find_backend, get_backend
+from ..registry import backend_for_type, find_backend, get_backend, on_forget
 from ._explain import NUMPY, checks, reraise
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -144,6 +144,7 @@ def unary(fn: F | None = None, *, floats: bool = False) -> Any:
         return functools.partial(unary, floats=floats)
     name = declare(fn)
     table: dict[type, Callable[..., Any]] = {}
+    on_forget(table.clear)
 
     def op(x: Tensor, /, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -194,6 +195,7 @@ def binary(fn: F | None = None, *, floats: bool = False, only: tuple[str, ...] |
     name = declare(fn)
     allowed = frozenset(only) if only else None
     table: dict[tuple[type, type], Callable[[Any, Any], Any]] = {}
+    on_forget(table.clear)
 
     def op(x1: Any, x2: Any, /) -> Any:
         try:
@@ -264,6 +266,7 @@ def paired(fn: F) -> F:
     """Dispatch on the first two arguments, both tensors; the rest goes through untouched."""
     name = declare(fn)
     table: dict[tuple[type, type], Callable[..., Any]] = {}
+    on_forget(table.clear)
 
     def op(x1: Tensor, x2: Tensor, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -20,7 +20,7 @@ from ..errors import ArgumentError, BackendMismatchError, ShapeError
 from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..ops._dispatch import kernel
-from ..registry import find_backend, get_backend
+from ..registry import find_backend, get_backend, on_forget
 from ..transforms.gradient import Gradients
 from . import _state
 from .foreach import Foreach, lists_of
@@ -322,6 +322,9 @@ def _rule(
     """The update rule of a class on a backend, compiled where the adapter does so; all its optimisers share it."""
     backend = get_backend(backend_name)
     return backend.accelerate(functools.partial(kind.update, lists_of(backend), dict(on)))
+
+
+on_forget(_rule.cache_clear)
 
 
 def _lookup(gradients: Mapping[str, Tensor]) -> Callable[[Parameter], Tensor | None]:
