@@ -7,19 +7,16 @@ users can read. Names and layouts are those of ``state_dict``, and so PyTorch's.
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .. import dtypes
 from ..errors import ArgumentError, StateDictError
 from ..nn._state import host_state, load_state_dict, named_state
 from ..nn.module import LoadResult, Module
 from . import torch_files
+from .atomic import write_safetensors
 
 FilePath = str | os.PathLike[str]
 
@@ -47,8 +44,6 @@ def save(net: Module, path: FilePath) -> None:
         >>> um.load(um.nn.Linear(3, 2), path)
         LoadResult(missing_keys=[], unexpected_keys=[])
     """
-    from safetensors.numpy import save_file
-
     from .. import __version__
 
     _expect_module(net, "save")
@@ -57,22 +52,8 @@ def save(net: Module, path: FilePath) -> None:
         raise StateDictError(f"{path} is a directory; save() expected a file's name")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save(): there is no directory {target.parent}")
-    state = {
-        name: np.ascontiguousarray(array) if array.ndim else array for name, array in host_state(net).items()
-    }
     # Readers choose by "format" whose names and layouts these are; the format knows no word for ours, which are PyTorch's.
-    metadata = {"format": "pt", "unimodule": __version__}
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(draft, "xb") as file:
-            mode = os.stat(target if target.exists() else file.fileno()).st_mode
-        save_file(state, draft, metadata=metadata)
-        os.chmod(draft, stat.S_IMODE(mode))  # which the library may have narrowed to the owner
-        with open(draft, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_safetensors(target, host_state(net), {"format": "pt", "unimodule": __version__})
 
 
 def load(net: Module, path: FilePath, strict: bool = True, *, entry: str | None = None) -> LoadResult:
