@@ -9,6 +9,11 @@ A model is a tree of ``Node``; its ``name`` says of what kind it is:
 * ``"F.softmax"``, ``"ops.where"``: a function, called with ``args`` and ``kwargs``, in which ``In(0)``, ``In(1)`` stand for
   the inputs of the node;
 * ``"block.Residual"``: a module of ``blocks``, made with its children first: ``Residual(*children, *args, **kwargs)``.
+
+A layer may have children too (``nn.Sequential``, ``nn.TransformerEncoder``): they are its first arguments. A module that is
+a named argument (an encoder's ``norm``) is a ``Node`` among the ``kwargs``. A layer that is called with more than tensors
+one after another (an LSTM's pair of states, an attention's masks) is the child of a ``"block.Apply"``, whose arguments are
+those of the call.
 """
 
 from __future__ import annotations
@@ -19,7 +24,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 Plain = Any
-"""None, bool, int, float, str, ``In``, ``Array``, and tuples and dicts with string keys of these."""
+"""None, bool, int, float, str, slice, ``...``, ``In``, ``Array``, ``Fn``, ``Node``, and tuples and dicts with string keys
+of these."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,24 @@ class In:
 
 
 @dataclass(frozen=True)
+class Fn:
+    """Stands in a node's arguments for a public function: ``Fn("ops.relu")``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Array:
     """What an array is made from.
 
+    Among the arguments of a function, or of a block, it is a Constant of the module that the node becomes; among those of
+    a layer it is handed over as a NumPy array.
+
     Attributes:
         shape: its shape.
-        dtype: its dtype, by name. Values of a float dtype are float32-representable, so that every backend gets the same
-            numbers whatever it computes in.
-        fill: the pool its values come from, see ``strategies.arrays.POOLS``.
+        dtype: its dtype, by name; every float dtype stands for the case's. Values of a float dtype are
+            float32-representable, so that every backend gets the same numbers whatever it computes in.
+        fill: the pool its values come from, see ``pools.POOLS``; ``"below:5"`` are integers from 0 to 4.
         seed: of the draw from the pool.
         values: the values themselves, flat, instead of a draw.
     """
@@ -66,7 +82,8 @@ class Node:
     def walk(self) -> Iterator[Node]:
         """This node and all below it, parents first."""
         yield self
-        for child in self.children:
+        named = (value for value in self.kwargs.values() if isinstance(value, Node))
+        for child in (*self.children, *named):
             yield from child.walk()
 
 
@@ -96,6 +113,16 @@ class Spec:
     error: str | None = None
 
     @property
+    def random(self) -> bool:
+        """Whether its results depend on random numbers (dropout in training): values then differ between backends."""
+        return any(_draws(node, self.training) for node in self.root.walk())
+
+    @property
+    def reads_values(self) -> bool:
+        """Whether Python looks at a tensor's value, which not every compiler can take."""
+        return any(node.name in READERS for node in self.root.walk())
+
+    @property
     def names(self) -> frozenset[str]:
         """The names of all its nodes."""
         return frozenset(node.name for node in self.root.walk())
@@ -117,7 +144,37 @@ class Spec:
         return spec
 
 
-_KINDS: dict[str, type] = {kind.__name__: kind for kind in (In, Array, Node, Spec)}
+READERS = frozenset(
+    {"block.WhileNorm", "block.IfPositive", "block.Item", "block.HostSum", "ops.item", "ops.to_numpy"}
+)
+"""Nodes that read the value of a tensor while they run."""
+
+_DROPOUTS = frozenset(f"{kind}ropout{rank}" for kind in ("nn.D", "F.d") for rank in ("", "1d", "2d", "3d"))
+_PROBABILITY = {
+    **dict.fromkeys((*_DROPOUTS, "ops.dropout"), "p"),
+    **dict.fromkeys(("F.scaled_dot_product_attention", "ops.scaled_dot_product_attention"), "dropout_p"),
+}
+_DROPPING = "RNN GRU LSTM MultiheadAttention TransformerEncoderLayer TransformerDecoderLayer".split()
+_PROBABILITY.update({f"nn.{name}": "dropout" for name in _DROPPING})
+_PROBABILITY.update({f"ops.{name}": "dropout" for name in ("rnn", "gru", "lstm")})
+_DEFAULT = {"nn.TransformerEncoderLayer": 0.1, "nn.TransformerDecoderLayer": 0.1}
+
+
+def _draws(node: Node, training: bool) -> bool:
+    """Whether a node draws random numbers. Strategies give a probability by its name, never by its place."""
+    name, kwargs = node.name, node.kwargs
+    if name in ("ops.random_uniform", "F.gumbel_softmax"):
+        return True
+    if name == "nn.RReLU" or (name == "F.rrelu" and kwargs.get("training", False)):
+        return (training or name == "F.rrelu") and kwargs.get("lower", 0.125) != kwargs.get("upper", 1 / 3)
+    if name not in _PROBABILITY:
+        return False
+    active = training if name.startswith("nn.") else kwargs.get("training", True)
+    default = 0.5 if name in _DROPOUTS else _DEFAULT.get(name, 0.0)
+    return bool(active) and 0.0 < kwargs.get(_PROBABILITY[name], default) < 1.0
+
+
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in (In, Fn, Array, Node, Spec)}
 
 
 def _encode(value: Plain) -> Any:
@@ -129,6 +186,10 @@ def _encode(value: Plain) -> Any:
         return {name: _encode(item) for name, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_encode(item) for item in value]
+    if value is ...:
+        return {"$": "..."}
+    if isinstance(value, slice):
+        return {"$": "slice", "value": [value.start, value.stop, value.step]}
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return {"$": "float", "value": str(value)}
     return value
@@ -141,9 +202,13 @@ def _decode(value: Any) -> Plain:
         kind = value.get("$")
         if kind == "float":
             return float(value["value"])
+        if kind == "...":
+            return ...
+        if kind == "slice":
+            return slice(*value["value"])
         parts = {name: _decode(item) for name, item in value.items() if name != "$"}
         return _KINDS[kind](**parts) if kind else parts
     return value
 
 
-__all__ = ["Array", "In", "Node", "Plain", "Spec"]
+__all__ = ["READERS", "Array", "Fn", "In", "Node", "Plain", "Spec"]
