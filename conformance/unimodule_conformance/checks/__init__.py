@@ -1,1 +1,6 @@
-"""What is asked of a backend."""
+"""What is asked of a backend: importing this package fills ``CHECKS``, in the order of the scoreboard."""
+
+from . import computing
+from .registry import CHECKS, Check, check
+
+__all__ = ["CHECKS", "Check", "check", "computing"]

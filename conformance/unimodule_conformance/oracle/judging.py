@@ -1,0 +1,90 @@
+"""Holds what a backend computed against the reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unimodule.comparison.tolerance import FACTOR, WEAK, Bound, compare_arrays
+
+from ..outcome import Outcome, Status
+from .measuring import Array, Key, Values
+from .reference import GRADIENTS, magnitude, rounding
+
+if TYPE_CHECKING:
+    from ..case import Case
+
+NOTHING = 1e-10
+"""A gradient so much smaller than the steepest is nothing but cancelled terms: as exact as they are."""
+
+
+def judge(case: Case, phase: str, found: Values, dtype: str, *kinds: str) -> Outcome:
+    """How the results of a phase compare with the reference.
+
+    Args:
+        case: the case.
+        phase: which way of running it: a key of ``Reference.phases``.
+        found: what the backend computed.
+        dtype: the float dtype it computed in.
+        kinds: which kinds of results to judge; the others are left out on both sides.
+    """
+    expected = {key: value for key, value in case.reference.values(phase).items() if key.kind in kinds}
+    got = {key: value for key, value in found.items() if key.kind in kinds}
+    for key in [*expected, *got]:
+        if key not in got or key not in expected:
+            where = "is missing" if key not in got else "is there, and the reference has none"
+            return Outcome(Status.FAILED, f"{label(key)} {where}", details={"tensor": label(key)})
+    steepest = max(
+        (magnitude(value) for key, value in expected.items() if key.kind in GRADIENTS), default=0.0
+    )
+    worst, weak = 0.0, ""
+    for key, value in expected.items():
+        outcome = _judge_one(case, phase, key, value, got[key], dtype, steepest)
+        if outcome.status is Status.FAILED:
+            return outcome
+        worst = max(worst, outcome.worst)
+        weak = weak or outcome.message
+    return Outcome(Status.WEAK if weak else Status.PASSED, weak, worst)
+
+
+def _judge_one(
+    case: Case, phase: str, key: Key, value: Array, found: Array, dtype: str, steepest: float
+) -> Outcome:
+    scale = magnitude(value)
+    least = rounding(value, scale, dtype)
+    finding = compare_arrays(found, Bound(value, least, scale, False))
+    tolerance = least
+    if finding.wrong and finding.error is not None:
+        moved = case.reference.moved(phase, dtype)
+        tolerance = FACTOR * moved[key] + least
+        finding = compare_arrays(found, Bound(value, tolerance, scale, False))
+        if finding.wrong and finding.error is not None and key.kind in GRADIENTS:
+            # A gradient that cancels is as exact as the terms that cancelled, and whether they do depends on a kernel's
+            # algorithm, which shaking the reference cannot know: gradients are judged together.
+            together = max(moved[other] for other in moved if other.kind in GRADIENTS)
+            tolerance = FACTOR * together + rounding(value, steepest, dtype)
+            finding = compare_arrays(found, Bound(value, tolerance, steepest, False))
+    if finding.wrong:
+        return Outcome(
+            Status.FAILED, f"{label(key)}: {finding.wrong}", *_measured(finding.error, tolerance, key)
+        )
+    error = finding.error or 0.0
+    worst = error / tolerance if tolerance else 0.0
+    negligible = key.kind in GRADIENTS and scale <= NOTHING * steepest
+    if tolerance > WEAK * least / FACTOR and not negligible:
+        return Outcome(
+            Status.WEAK, f"{label(key)}: rounding alone may carry it by {tolerance:.1e} of {scale:.1e}", worst
+        )
+    return Outcome(Status.PASSED, worst=worst)
+
+
+def _measured(error: float | None, tolerance: float, key: Key) -> tuple[float, dict[str, Any]]:
+    details: dict[str, Any] = {"tensor": label(key), "error": error, "tolerance": tolerance}
+    return (error / tolerance if error is not None and tolerance else 0.0), details
+
+
+def label(key: Key) -> str:
+    """How a message names a result."""
+    return f"{key.kind} {key.name}".strip()
+
+
+__all__ = ["judge", "label"]

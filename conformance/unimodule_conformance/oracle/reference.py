@@ -1,0 +1,112 @@
+"""The float64 reference of a case: what each result should be, and how far float rounding may carry it.
+
+The reference adapter computes in float64. It runs the same neutral layers, so it judges adapters; the core itself is
+judged by ``outside``. The tolerance is that of ``unimodule.comparison.tolerance``:
+
+    tolerance = C * (max over K draws of |f(x (1 + u d)) - f(x)| + u * max|y|)
+
+Its first term costs K more runs, and only ever widens it. So a result is held to the second alone first, and the shaken
+runs are made when that is not enough. Selections at exact ties are judged unperturbed: shaking would break the ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unimodule import nn
+from unimodule.comparison import measure
+from unimodule.comparison.shaking import shaken
+from unimodule.comparison.tolerance import FACTOR, UNITS
+
+from .measuring import INPUT_GRADIENT, PARAMETER_GRADIENT, Array, Inputs, Key, Values, backward, forward
+
+if TYPE_CHECKING:
+    from ..case import Case
+
+REFERENCE = "numpy"
+"""The reference adapter."""
+
+DRAWS = 6
+"""How often the reference is run shaken."""
+
+Phase = Callable[[nn.Module, Inputs], Values]
+"""One way of running a net, and what it leaves."""
+
+GRADIENTS = (INPUT_GRADIENT, PARAMETER_GRADIENT)
+
+
+class Reference:
+    """What the reference computes for one case, worked out when it is asked for and then kept."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._values: dict[str, Values] = {}
+        self._moved: dict[tuple[str, str], dict[Key, float]] = {}
+        self.phases: dict[str, Phase] = {
+            "forward": forward,
+            "backward": lambda net, inputs: backward(net, inputs, case.spec.seed),
+        }
+
+    def net(self, dtype: str = "float64") -> nn.Module:
+        """A fresh net on the reference backend, in float64 if not told otherwise."""
+        return self._case.model.clone().to(REFERENCE, dtype=dtype)
+
+    def inputs(self) -> Inputs:
+        """The inputs in float64."""
+        return tuple(_wide(array) for array in self._case.inputs)
+
+    def values(self, phase: str) -> Values:
+        """What a phase leaves, in float64."""
+        if phase not in self._values:
+            with np.errstate(all="ignore"):
+                self._values[phase] = self.phases[phase](self.net(), self.inputs())
+        return self._values[phase]
+
+    def moved(self, phase: str, dtype: str) -> dict[Key, float]:
+        """How far rounding in ``dtype`` carries each result of a phase: the largest distance over the shaken draws."""
+        if (phase, dtype) not in self._moved:
+            self._moved[phase, dtype] = self._shake(phase, dtype)
+        return self._moved[phase, dtype]
+
+    def _shake(self, phase: str, dtype: str) -> dict[Key, float]:
+        base = self.values(phase)
+        moved = dict.fromkeys(base, 0.0)
+        if self._case.spec.exact:
+            return moved
+        case = measure.Case(self.inputs(), None, None, self._case.spec.seed)
+        net = self.net()
+        for draw in range(DRAWS):
+            rng = np.random.default_rng([self._case.spec.seed, draw])
+            with np.errstate(all="ignore"), shaken(net, case, UNITS[dtype], rng) as (noisy, given):
+                found = self.phases[phase](noisy, given.inputs)
+            for key in base.keys() & found.keys():
+                if found[key].shape == base[key].shape:
+                    moved[key] = max(moved[key], distance(found[key], base[key]))
+        return moved
+
+
+def distance(found: Array, base: Array) -> float:
+    """The largest difference between two arrays where both are finite."""
+    with np.errstate(all="ignore"):
+        return magnitude(np.asarray(found, "float64") - np.asarray(base, "float64"))
+
+
+def magnitude(value: Array) -> float:
+    """The largest finite element."""
+    wide = np.abs(np.asarray(value, "float64"))
+    return float(wide[np.isfinite(wide)].max(initial=0.0))
+
+
+def rounding(value: Array, scale: float, dtype: str) -> float:
+    """What rounding allows a result in any case, however well it is conditioned."""
+    return FACTOR * UNITS[dtype] * scale if np.asarray(value).dtype.kind == "f" else 0.0
+
+
+def _wide(array: Array) -> Array:
+    return array.astype("float64") if array.dtype.kind == "f" else array
+
+
+__all__ = ["DRAWS", "GRADIENTS", "REFERENCE", "Phase", "Reference", "distance", "magnitude", "rounding"]
