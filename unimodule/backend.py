@@ -188,6 +188,16 @@ class Backend(ABC):
         ``NotSupportedError``.
         """
 
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        """``x``, a float tensor with a value, as a tensor of its own: when the gradient of a running ``value_and_grad``
+        comes back to it, ``note`` gets the gradient, which goes on as it is. Not called where none comes. For looking at
+        gradients layer by layer; eager only.
+
+        Raises:
+            NotSupportedError: the framework has no such thing.
+        """
+        raise not_supported(self, "watching gradients")
+
     # ------------------------------------------------------------------ random state
     @abstractmethod
     def seed(self, seed: int) -> None:

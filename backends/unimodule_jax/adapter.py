@@ -156,6 +156,9 @@ class JaxBackend(Backend):
                 f"a loss must be a scalar, got shape {tuple(loss.shape)}; reduce it with ops.sum or ops.mean"
             )
 
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        return transforming.watch(note, x)
+
     # ------------------------------------------------------------------ random state
     def seed(self, seed: int) -> None:
         random.STATE.reset(seed)

@@ -125,6 +125,11 @@ class MXNetBackend(Backend):
         return gradients.value_and_grad(fn, values)
 
     def compile(
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        if tracing.recording_here() is not None:
+            raise not_supported(self, "watching gradients in compiled functions")
+        return gradients.watch(x, note)
+
         self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
     ) -> Callable[[list[Tensor]], list[Tensor]]:
         return tracing.compile_function(fn, options)

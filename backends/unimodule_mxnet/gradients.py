@@ -108,3 +108,24 @@ def value_and_grad(
         if leaves:
             backward(loss)
     return detach(loss), release(aux), gradients
+
+
+class _Watch(mx.autograd.Function):  # type: ignore[misc]
+    """The identity; its gradient is seen on the way."""
+
+    def __init__(self, note: Callable[[Array], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def forward(self, x: Array) -> Array:
+        return x.copy()
+
+    def backward(self, gradient: Any) -> Any:
+        thread.ready  # noqa: B018 (MXNet calls this in a thread of its own)
+        self._note(gradient.as_np_ndarray())
+        return gradient
+
+
+def watch(x: Array, note: Callable[[Array], None]) -> Array:
+    """See ``Backend.watch_gradient``."""
+    return _Watch(note)(x)

@@ -75,6 +75,9 @@ class NumpyBackend(Backend):
         return tape.value_and_grad(fn, values)
 
     def vmap(
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        return tape.watch(x, note)
+
         self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
     ) -> list[Tensor]:
         return mapping.vmap(fn, values, axes)

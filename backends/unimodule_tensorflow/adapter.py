@@ -142,6 +142,9 @@ class TensorFlowBackend(Backend):
     ) -> tuple[Tensor, Any, list[Tensor]]:
         return gradients.value_and_grad(fn, values)
 
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        return gradients.watch(x, note)
+
     def accelerate(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return graphs.accelerate(fn)
 

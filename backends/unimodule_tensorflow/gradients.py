@@ -8,7 +8,7 @@ from typing import Any
 from unimodule.backend import Tensor
 
 from ._framework import tf
-from ._tools import dims
+from ._tools import custom_gradient, dims
 from .devices import beside
 
 
@@ -27,6 +27,19 @@ def value_and_grad(
         return loss, aux, [dense(g, v) for g, v in zip(gradients, leaves, strict=True)]
 
 
+def watch(x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+    """See ``Backend.watch_gradient``."""
+
+    def run(value: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        def backward(gradient: Tensor) -> Tensor:
+            note(dense(gradient, value))
+            return gradient
+
+        return tf.identity(value), backward
+
+    return custom_gradient(run)(x)
+
+
 def dense(gradient: Any, like: Tensor) -> Tensor:
     """A gradient as a tensor: that of a gather comes as slices, repeats and all."""
     if not isinstance(gradient, tf.IndexedSlices):
@@ -34,4 +47,4 @@ def dense(gradient: Any, like: Tensor) -> Tensor:
     return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, dims(like)[0])
 
 
-__all__ = ["dense", "value_and_grad"]
+__all__ = ["dense", "value_and_grad", "watch"]

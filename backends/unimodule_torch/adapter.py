@@ -112,6 +112,9 @@ class TorchBackend(Backend):
     ) -> tuple[Tensor, Any, list[Tensor]]:
         return gradients.value_and_grad(fn, values)
 
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        return gradients.watch(x, note)
+
     def seed(self, seed: int) -> None:
         # PyTorch's own generators, on every device: its kernels for dropout draw from no other.
         torch.manual_seed(seed)

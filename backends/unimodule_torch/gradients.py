@@ -75,6 +75,18 @@ def _on_tape(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tens
     return loss.detach(), _detached(aux), gradients
 
 
+def watch(x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+    """See ``Backend.watch_gradient``. A hook on ``x`` itself would also see what comes from its other uses."""
+    y = x.view_as(x)
+    if y.requires_grad:
+
+        def hook(gradient: Tensor) -> None:
+            note(gradient.detach())
+
+        y.register_hook(hook)
+    return y
+
+
 def _traced(fn: Loss, values: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
     """The same where the compiler traces or torch.func transforms, which take torch.func's gradients but not the tape's."""
     structure: list[Any] = []
