@@ -155,3 +155,12 @@ def test_a_compiled_function_does_not_keep_nets_alive(backend):
         del net
     gc.collect()
     assert all(ref() is None for ref in dead)
+
+
+@pytest.mark.parametrize("padding_idx", [None, 1])
+def test_attributes_of_a_net_hide_nothing_of_the_compiled_one(backend, padding_idx):
+    net = nn.Embedding(5, 3, padding_idx=padding_idx).to(backend)
+    fast = um.compile(net, **options(backend))
+    x = np.array([[0, 1, 4]])
+    assert_close(fast(x), net(x))
+    assert_close(fast(x), net(x))

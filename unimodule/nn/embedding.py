@@ -86,13 +86,13 @@ class Embedding(Module):
             if tuple(_weight.shape) != shape:
                 raise ShapeError(f"Embedding expected _weight {shape}, got {tuple(_weight.shape)}")
             self.weight = Parameter(_weight, requires_grad=not _freeze)
-        self._plain = self.padding_idx is None and max_norm is None and not scale_grad_by_freq
+        self._lookup_only = self.padding_idx is None and max_norm is None and not scale_grad_by_freq
         place(self, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         expect_integers(input)
         assert self._backend is not None
-        if self._plain:
+        if self._lookup_only:
             self._backend.check_indices(input, self.num_embeddings)
             return ops.embedding(input, self.weight)
         return lookup(
