@@ -1,45 +1,48 @@
-"""``compare``: the same net on every backend against a float64 reference."""
+"""``compare``: the same net in several places against a float64 reference."""
 
 from __future__ import annotations
 
-import dataclasses
+import os
+import platform
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from .. import registry
-from ..errors import ArgumentError, BackendNotInstalledError
+from .. import dtypes, optim
+from ..errors import ArgumentError
 from ..inspection import independent_clone
+from ..nn.dropout import Dropout
 from ..nn.module import Module
+from ..nn.parameter import Parameter
+from ..optim import Optimizer
 from ..transforms.functional import materialize
+from .collect import Collected
+from .judge import pairs_of, row_of
 from .measure import (
-    BUFFER,
+    BUFFERS,
+    FORWARD,
+    GRADIENT,
     OUTPUT,
-    PARAMETER_GRADIENT,
+    STEPS,
     Case,
     Key,
-    Values,
-    buffers,
-    gradients,
+    Runner,
+    flatten,
     is_float,
+    measure,
     on_host,
-    outputs,
+    set_mode,
 )
-from .report import AGREES, DIFFERS, FAILED, MISSING, WEAK, Report, Row
-from .tolerance import Bound, bounds, compare_arrays
+from .perform import Plan, perform
+from .places import Place, parse_places
+from .records import COMPILED, EAGER
+from .report import Report
+from .spill import Spill
+from .tolerance import Bound, bounds
 
-Measure = Callable[[Module, Case], Values]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Phase:
-    """One way of running the net, and what its results are held to."""
-
-    kind: str
-    measure: Measure
-    training: bool
-    expected: dict[Key, Bound]
+MODES = (EAGER, COMPILED)
 
 
 def compare(
@@ -49,26 +52,43 @@ def compare(
     target: Any = None,
     loss: Callable[..., Any] | None = None,
     reference: str = "numpy",
+    modes: str | Iterable[str] = MODES,
+    train: bool = False,
+    steps: int = 0,
+    optimizer: str = "SGD",
+    lr: float = 0.01,
+    layers: bool = True,
+    repeats: int = 5,
     seed: int = 0,
 ) -> Report:
-    """Run a net on several backends, from identical weights and inputs, and compare each with a float64 reference.
+    """Run a net in several places, from identical weights and inputs, and compare each with a float64 reference.
 
-    Compared are the outputs, the gradients with respect to parameters and float inputs, and the buffers after a call in
-    training mode. The net runs in the mode that it is in, or, where it draws random numbers in that mode (dropout), in
-    evaluation mode. All of it happens on the CPU, on copies: the net is not touched. How far a result may be from the
-    reference follows from what float rounding does to this very net (``unimodule.comparison.tolerance``).
+    Compared are the outputs, the gradients with respect to parameters and float inputs, the buffers after a call in
+    training mode and, with ``steps``, losses, parameters and buffers after so many training steps; each eager and
+    compiled, against the reference and against each other. In eager mode every module is watched too, forward and
+    backward, and an error is traced to the module whose own code made it. How far a result may be from the reference
+    follows from what float rounding does to this very net (``unimodule.comparison.tolerance``). All of it happens on
+    copies: the net is not touched.
 
-    A backend on which the net does not run is a row of the report that says why; the others still run.
+    A place in which the net does not run is a row of the report that says why; the others still run.
 
     Args:
         net: a net on any backend or none. Parameters that have no value yet are drawn, the same for all.
         *inputs: what it is called with: NumPy arrays or tensors, nested in tuples, lists and dicts. Floats are rounded
             to the net's dtype, so that every backend is given the same numbers.
-        backends: names; by default every installed backend.
+        backends: where to run: "torch", "jax:gpu"; by default every installed backend.
         target: what ``loss`` gets beside the output.
         loss: ``loss(output, target)``, or ``loss(output)`` without a target, that gradients are taken of; by default a
             weighted sum of all outputs with fixed random weights.
         reference: the backend that computes the reference in float64.
+        modes: "eager", "compiled" or both.
+        train: whether outputs and gradients are compared in training mode. What draws random numbers there (dropout) is
+            put in evaluation mode, since no two frameworks draw the same.
+        steps: how many training steps to take.
+        optimizer: by which optimiser: its name in ``unimodule.optim``.
+        lr: its learning rate.
+        layers: whether to look at the modules one by one.
+        repeats: how often forward, backward and step are timed; 0 for not at all.
         seed: of the random weights of that sum, and of parameters that have no value yet.
 
     Returns:
@@ -85,32 +105,67 @@ def compare(
         >>> report.ok
         True
     """
-    names = _check(net, backends, target, loss)
+    began = time.perf_counter()
+    places = parse_places(backends)
+    chosen = _check(net, modes, target, loss, steps, optimizer, repeats)
     net._check_tree()
     dtype = (net._home() or net).dtype
-    case = Case(on_host(inputs, dtype), loss, on_host(target, dtype), seed)
+    case = Case(on_host(inputs, dtype), loss, on_host(target, dtype), seed, steps, optimizer, lr)
     source = independent_clone(net, seed).to(reference, device="cpu", dtype=dtype)
     materialize(lambda net, *inputs: net(*inputs), (source, *case.inputs), {})
-    oracle = source.clone().to(dtype="float64")
-    notes = []
-    if _draws(oracle, case, outputs):
-        oracle.eval()
-        notes.append("Compared in evaluation mode: in training mode the net draws random numbers.")
-        if _draws(oracle, case, outputs):
-            raise ArgumentError(
-                f"compare(): {type(net).__name__} draws random numbers in evaluation mode too"
-            )
-    if notes:
-        source.eval()
-    phases = _phases(oracle, case, dtype, notes)
-    versions: dict[str, str] = {}
-    rows = [row for name in names for row in _rows(name, source, case, phases, versions)]
-    mode = "training" if oracle.training else "evaluation"
-    return Report(type(net).__name__, dtype, mode, reference, versions, tuple(rows), tuple(notes))
+    notes: list[str] = []
+    phases, quiet, expected = _phases(source, case, dtype, train, notes)
+    watched = layers and GRADIENT in dict(phases)
+    plan = Plan(chosen, tuple(phases.items()), quiet, watched, repeats)
+    seconds = {"reference": time.perf_counter() - began}
+    spill = Spill()
+    found = [_collect(place, source, case, plan, spill) for place in places]
+    rows = tuple(
+        row_of(place, collected, expected, (), ()) for place, collected in zip(places, found, strict=True)
+    )
+    pairs = tuple(pairs_of(places, found, expected))
+    spill.close()
+    for what in ("runs", "timing"):
+        seconds[what] = sum(collected.seconds.get(what, 0.0) for collected in found)
+    seconds["total"] = time.perf_counter() - began
+    return Report(
+        net=type(net).__name__,
+        dtype=dtype,
+        mode="training" if phases[FORWARD] else "evaluation",
+        reference=reference,
+        inputs=tuple(
+            (path, leaf.shape, str(leaf.dtype))
+            for path, leaf in flatten(case.inputs)
+            if isinstance(leaf, np.ndarray)
+        ),
+        loss=_loss_name(loss),
+        steps=steps,
+        optimizer=f"{optimizer}(lr={lr:g})" if steps else "",
+        seed=seed,
+        parameters=_counts(source),
+        machine={
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "cpus": str(os.cpu_count()),
+        },
+        seconds=seconds,
+        rows=rows,
+        pairs=pairs,
+        notes=tuple(notes),
+    )
 
 
-def _check(net: Any, backends: str | Iterable[str] | None, target: Any, loss: Any) -> list[str]:
-    """The names of the backends to run on."""
+def _collect(place: Place, source: Module, case: Case, plan: Plan, spill: Spill) -> Collected:
+    collected = Collected(spill)
+    perform(place, source, case, plan, collected)
+    return collected
+
+
+# ---------------------------------------------------------------------- arguments
+def _check(
+    net: Any, modes: str | Iterable[str], target: Any, loss: Any, steps: int, optimizer: str, repeats: int
+) -> tuple[str, ...]:
+    """The modes to run in."""
     if not isinstance(net, Module):
         raise ArgumentError(f"compare() expected a Module, got {type(net).__name__}")
     if loss is not None and not callable(loss):
@@ -119,79 +174,102 @@ def _check(net: Any, backends: str | Iterable[str] | None, target: Any, loss: An
         )
     if target is not None and loss is None:
         raise ArgumentError("compare() got a target but no loss, such as loss=nn.CrossEntropyLoss()")
-    if backends is None:
-        return [name for name in registry.infos() if registry.installed(name)]
-    names = [registry.info(name).name for name in ([backends] if isinstance(backends, str) else backends)]
-    if not names:
-        raise ArgumentError("compare() expected the names of backends, got none")
-    return list(dict.fromkeys(names))
+    chosen = tuple(dict.fromkeys([modes] if isinstance(modes, str) else modes))
+    if not chosen or not set(chosen) <= set(MODES):
+        raise ArgumentError(f"compare() expected modes among {', '.join(MODES)}, got {modes!r}")
+    for name, number in (("steps", steps), ("repeats", repeats)):
+        if type(number) is not int or number < 0:
+            raise ArgumentError(f"compare() expected {name} to be a whole number >= 0, got {number!r}")
+    kind = getattr(optim, str(optimizer), None)
+    if not (isinstance(kind, type) and issubclass(kind, Optimizer)):
+        raise ArgumentError(f"compare(): unimodule.optim has no optimiser {optimizer!r}")
+    return chosen
 
 
-def _draws(net: Module, case: Case, measure: Measure) -> bool:
-    """Whether two runs on the same inputs differ, which means that the net draws random numbers."""
-    first, second = measure(net.clone(), case), measure(net.clone(), case)
+def _loss_name(loss: Any) -> str:
+    if loss is None:
+        return "a random projection of the outputs"
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _counts(net: Module) -> dict[str, int]:
+    counts = {"parameters": 0, "trainable": 0, "constants and buffers": 0, "bytes": 0}
+    for _, variable in net.named_variables():
+        size = int(np.prod([n or 0 for n in variable.shape]))
+        counts["bytes"] += size * dtypes.to_numpy_dtype(variable.dtype).itemsize
+        if isinstance(variable, Parameter):
+            counts["parameters"] += size
+            counts["trainable"] += size if variable.requires_grad else 0
+        else:
+            counts["constants and buffers"] += size
+    return counts
+
+
+# ---------------------------------------------------------------------- what the reference says
+def _draws(net: Module, case: Case) -> bool:
+    """Whether two calls on the same inputs differ, which means that the net draws random numbers."""
+    first, second = (measure(Runner(net.clone(), case), FORWARD) for _ in range(2))
     return any(not np.array_equal(first[k], second[k], equal_nan=first[k].dtype.kind == "f") for k in first)
 
 
-def _phases(oracle: Module, case: Case, dtype: str, notes: list[str]) -> list[_Phase]:
-    """What is to be run, each with the reference's results."""
-    expected = bounds(oracle, case, dtype, outputs)
-    phases = [_Phase(OUTPUT, outputs, oracle.training, expected)]
+def _quiet(net: Module, case: Case) -> tuple[str, ...] | None:
+    """The modules that must be in evaluation mode for nothing random to be drawn in training; None where it takes all."""
+    if not _draws(set_mode(net, True), case):
+        return ()
+    kinds = [
+        (path, isinstance(module, Dropout) or bool(getattr(module, "dropout", None)))
+        for path, module in net.named_modules()
+    ]
+    paths = tuple(path for path, random in kinds if random)
+    return None if _draws(set_mode(net, True, paths), case) else paths
+
+
+def _phases(
+    net: Module, case: Case, dtype: str, train: bool, notes: list[str]
+) -> tuple[dict[str, bool], tuple[str, ...], dict[Key, Bound]]:
+    """What is to be run in every place and whether in training mode, what is to be quiet then, and what is expected."""
+    oracle = net.clone().to(dtype="float64")
+    if _draws(set_mode(oracle, False), case):
+        raise ArgumentError(f"compare(): {type(net).__name__} draws random numbers in evaluation mode too")
+    buffers = any(True for _ in oracle.buffers())
+    quiet = _quiet(oracle, case) if train or buffers or case.steps else ()
+    if quiet:
+        notes.append(
+            f"In training mode {', '.join(quiet)} did nothing: no two frameworks draw the same random numbers."
+        )
+    if quiet is None:
+        notes.append("Compared in evaluation mode alone: in training mode the net draws random numbers.")
+        if case.steps:
+            raise ArgumentError(
+                f"compare(): steps={case.steps}, but {type(net).__name__} draws random numbers"
+            )
+    training = train and quiet is not None
+    phases: dict[str, bool] = {}
+    expected: dict[Key, Bound] = {}
+
+    def add(phase: str, training: bool) -> None:
+        set_mode(oracle, training, quiet or ())
+        expected.update(bounds(oracle, case, dtype, phase))
+        phases[phase] = training
+
+    add(FORWARD, training)
     if not expected:
         raise ArgumentError(
             "compare(): the net returned nothing that can be compared, neither tensors nor numbers"
         )
     floating = any(key.kind == OUTPUT and is_float(bound.reference) for key, bound in expected.items())
-    trainable = any(p.requires_grad for p in oracle.parameters())
+    trainable = any(p.requires_grad for p in net.parameters())
     if (floating or case.loss is not None) and (trainable or case.floats):
-        slopes = bounds(oracle, case, dtype, gradients)
-        phases.append(_Phase(PARAMETER_GRADIENT, gradients, oracle.training, slopes))
-    if not oracle.training and any(True for _ in oracle.buffers()):
-        trained = oracle.clone().train()
-        if _draws(trained, case, buffers):
-            notes.append("Buffers are not compared: in training mode they depend on random numbers.")
-        else:
-            phases.append(_Phase(BUFFER, buffers, True, bounds(trained, case, dtype, buffers)))
-    return phases
+        add(GRADIENT, training)
+    if buffers and not training and quiet is not None:
+        add(BUFFERS, True)
+    if case.steps:
+        if not trainable:
+            raise ArgumentError(
+                f"compare(): steps={case.steps}, but {type(net).__name__} has nothing to train"
+            )
+        add(STEPS, True)
+    return phases, quiet or (), expected
 
 
-def _rows(name: str, source: Module, case: Case, phases: list[_Phase], versions: dict[str, str]) -> list[Row]:
-    """Everything that one backend has to answer for."""
-    try:
-        backend = registry.get_backend(name)
-        versions[name] = backend.version()
-        placed = source.clone().to(name, device="cpu")
-    except BackendNotInstalledError as error:
-        return [Row(name, "", "", MISSING, detail=str(error))]
-    except Exception as error:
-        return [Row(name, "", "", FAILED, detail=_described(error))]
-    rows = []
-    for phase in phases:
-        try:
-            with backend.full_precision():
-                copy = placed.clone()
-                found = phase.measure(copy.train() if phase.training and not copy.training else copy, case)
-        except Exception as error:
-            rows.append(Row(name, phase.kind, "", FAILED, detail=_described(error)))
-            continue
-        keys = dict.fromkeys([*phase.expected, *found])
-        rows += [_judged(name, key, found, phase.expected) for key in keys]
-    return rows
-
-
-def _judged(backend: str, key: Key, found: Values, expected: dict[Key, Bound]) -> Row:
-    if key not in found:
-        return Row(backend, *key, DIFFERS, detail="missing here; the reference has it")
-    if key not in expected:
-        return Row(backend, *key, DIFFERS, detail="only here; the reference has none")
-    bound = expected[key]
-    error, wrong = compare_arrays(found[key], bound)
-    relative = error / bound.scale if error is not None and bound.scale else error
-    verdict = DIFFERS if wrong else WEAK if bound.weak else AGREES
-    return Row(backend, *key, verdict, error, relative, bound.tolerance, wrong)
-
-
-def _described(error: Exception) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+__all__ = ["MODES", "compare"]

@@ -14,14 +14,14 @@ algorithm of a kernel, which shaking the reference cannot know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import dtypes
 from ..nn.module import Module
-from .measure import INPUT_GRADIENT, PARAMETER_GRADIENT, Array, Case, Key, Values, is_float
+from .measure import INPUT_GRADIENT, PARAMETER_GRADIENT, Array, Case, Key, Runner, is_float, measure
 from .shaking import shaken
 
 UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
@@ -40,62 +40,68 @@ class Bound(NamedTuple):
 
     Attributes:
         reference: its value in float64.
-        tolerance: the largest absolute error.
+        unit: what one rounding of everything does to it: the unit of conditioning.
         scale: what errors are relative to, max|y|.
         weak: whether the tolerance is so wide that meeting it proves little.
     """
 
     reference: Array
-    tolerance: float
+    unit: float
     scale: float
     weak: bool
 
+    @property
+    def tolerance(self) -> float:
+        """The largest absolute error that float rounding explains."""
+        return FACTOR * self.unit
 
-def bounds(
-    reference: Module, case: Case, dtype: str, measure: Callable[[Module, Case], Values]
-) -> dict[Key, Bound]:
-    """Run the reference, and run it shaken, and say what each result on a backend of ``dtype`` is held to.
+
+def bounds(reference: Module, case: Case, dtype: str, phase: str) -> dict[Key, Bound]:
+    """Run a phase of the reference, and run it shaken, and say what each result on a backend of ``dtype`` is held to.
 
     Args:
         reference: the net in float64; it is cloned for every run.
         case: what it is given.
         dtype: the float dtype of the nets to be judged.
-        measure: ``outputs``, ``buffers`` or ``gradients``.
+        phase: one of ``measure.PHASES``.
     """
     unit = UNITS[dtype]
-    base = measure(reference.clone(), case)
+    base = measure(Runner(reference.clone(), case), phase)
     moved = dict.fromkeys(base, 0.0)
     for draw in range(DRAWS):
         with shaken(reference, case, unit, np.random.default_rng([case.seed, draw])) as noisy:
-            found = measure(*noisy)
+            found = measure(Runner(*noisy), phase)
         for key in base.keys() & found.keys():
             if found[key].shape == base[key].shape:
-                moved[key] = max(moved[key], _distance(found[key], base[key]))
+                moved[key] = max(moved[key], distance(found[key], base[key]))
     together = [key for key in base if key.kind in _GRADIENTS]
-    steepest = max((_magnitude(base[key]) for key in together), default=0.0)
+    steepest = magnitude([base[key] for key in together])
     moved.update(dict.fromkeys(together, max((moved[key] for key in together), default=0.0)))
     out = {}
     for key, value in base.items():
-        scale = steepest if key in together else _magnitude(value)
+        scale = steepest if key in together else magnitude([value])
         rounding = unit * scale if is_float(value) else 0.0
-        tolerance = FACTOR * (moved[key] + rounding)
-        out[key] = Bound(value, tolerance, scale, is_float(value) and tolerance > WEAK * rounding)
+        total = moved[key] + rounding
+        out[key] = Bound(value, total, scale, is_float(value) and FACTOR * total > WEAK * rounding)
     return out
 
 
 # ---------------------------------------------------------------------- distances
-def _finite(value: Array) -> Array:
-    wide = np.asarray(value, "float64")
-    return np.asarray(wide[np.isfinite(wide)])
+def magnitude(values: Iterable[Array]) -> float:
+    """The largest finite magnitude in some arrays."""
+    largest = 0.0
+    for value in values:
+        wide = np.abs(np.asarray(value, "float64"))
+        if wide.size and not np.isfinite(top := wide.max()):
+            top = wide[np.isfinite(wide)].max(initial=0.0)
+        largest = max(largest, float(top) if wide.size else 0.0)
+    return largest
 
 
-def _magnitude(value: Array) -> float:
-    return float(np.abs(_finite(value)).max(initial=0.0))
-
-
-def _distance(value: Array, base: Array) -> float:
+def distance(value: Array, base: Array) -> float:
+    """The largest finite difference of two arrays."""
     with np.errstate(all="ignore"):
-        return _magnitude(np.asarray(value, "float64") - np.asarray(base, "float64"))
+        return magnitude([np.asarray(value, "float64") - np.asarray(base, "float64")])
 
 
 class Finding(NamedTuple):
@@ -126,7 +132,7 @@ def compare_arrays(found: Array, bound: Bound) -> Finding:
         place = tuple(int(i) for i in np.argwhere(~same)[0])
         more = f", and {int((~same).sum()) - 1} more" if (~same).sum() > 1 else ""
         return Finding(None, f"{got[place]:.4g} at {list(place)}, expected {wanted[place]:.4g}{more}")
-    error = _distance(got, wanted)
+    error = distance(got, wanted)
     if error <= bound.tolerance:
         return Finding(error, "")
     with np.errstate(all="ignore"):
@@ -140,4 +146,14 @@ def _kind(array: Array) -> str:
     return "float" if dtypes.is_floating(name) else "bool" if name == "bool" else "integer"
 
 
-__all__ = ["DRAWS", "FACTOR", "UNITS", "Bound", "Finding", "bounds", "compare_arrays"]
+__all__ = [
+    "DRAWS",
+    "FACTOR",
+    "UNITS",
+    "Bound",
+    "Finding",
+    "bounds",
+    "compare_arrays",
+    "distance",
+    "magnitude",
+]

@@ -1,0 +1,57 @@
+"""Arrays on disk, in one temporary file that goes away by itself: what a comparison keeps, however large, takes no memory."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+class Ref(NamedTuple):
+    """Where an array is."""
+
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+class Spill:
+    """Append-only storage of arrays.
+
+    Example:
+        >>> spill = Spill()
+        >>> spill.get(spill.put(np.arange(3))).tolist()
+        [0, 1, 2]
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="unimodule-compare-")  # noqa: SIM115 (as long as this is)
+        self._end = 0
+
+    def put(self, array: Array) -> Ref:
+        """Write an array."""
+        ref = Ref(self._end, array.dtype, array.shape)
+        if array.nbytes:
+            self._file.seek(self._end)
+            flat = np.ascontiguousarray(array).reshape(-1)
+            self._file.write(flat.view(np.uint8).data)
+            self._end += array.nbytes
+        return ref
+
+    def get(self, ref: Ref) -> Array:
+        """Read an array."""
+        out = np.empty(ref.shape, ref.dtype)
+        if out.nbytes:
+            self._file.seek(ref.offset)
+            self._file.readinto(out.reshape(-1).view(np.uint8).data)
+        return out
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+
+__all__ = ["Ref", "Spill"]
