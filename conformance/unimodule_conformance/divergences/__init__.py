@@ -1,1 +1,18 @@
-"""The registry of known divergences."""
+"""The registry of known divergences: where a framework's native behaviour differs from the declared semantics.
+
+Each row is data with a witness in native code. A run of the suite executes the witnesses, and is red where one no longer
+shows: the row is then stale, and so is the correction in the adapter. The rows stand in one file for each framework and
+theme; ``python -m unimodule_conformance.divergences`` checks them here and writes the table of the documentation.
+"""
+
+from __future__ import annotations
+
+from . import mxnet_gradients
+from .model import Divergence, Kind, nowhere
+
+_FILES = (mxnet_gradients,)
+
+DIVERGENCES: tuple[Divergence, ...] = tuple(row for file in _FILES for row in file.ROWS.found)
+"""All rows, framework by framework."""
+
+__all__ = ["DIVERGENCES", "Divergence", "Kind", "nowhere"]
