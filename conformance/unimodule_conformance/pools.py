@@ -180,18 +180,22 @@ POOLS: dict[str, Pool] = {
 """By name, as ``Array.fill`` says."""
 
 
+LABELS = ("below", "labels", "ignored")
+"""Integers below a bound, as in ``"below:5"``; the first 0; the first 0 and some of the others -100."""
+
+
 def draw(fill: str, seed: int, shape: tuple[int, ...]) -> Values:
     """Numbers from a pool; the same for the same arguments."""
     rng = np.random.default_rng(seed)
     name, _, bound = fill.partition(":")
-    if name == "below":
-        return np.asarray(rng.integers(0, int(bound), shape))
-    if name == "ignored":  # labels, some of which count for nothing; never all
-        labels = np.where(rng.random(shape) < 0.3, -100, rng.integers(0, int(bound), shape))
-        if labels.size:
+    if name in LABELS:
+        labels = np.asarray(rng.integers(0, int(bound), shape))
+        if name == "ignored":
+            labels = np.where(rng.random(shape) < 0.3, -100, labels)
+        if name != "below" and labels.size:
             labels.reshape(-1)[0] = 0
         return labels
     return POOLS[name](rng, shape)
 
 
-__all__ = ["POOLS", "Pool", "draw"]
+__all__ = ["LABELS", "POOLS", "Pool", "draw"]

@@ -185,10 +185,11 @@ def link(
     some: Callable[[Drawer], Shape],
     fills: tuple[str, ...] = EDGES,
     modes: bool | None = None,
+    alone: Draws | None = None,
 ) -> None:
-    """Register a link, and the strategy of specs of it alone."""
+    """Register a link, and the strategy of specs of it alone; ``alone`` where more is possible than in a tree."""
     LINKS[name] = Link(name, node, fits, some, fills)
-    add(name, LINKS[name].alone, modes=modes)
+    add(name, alone or LINKS[name].alone, modes=modes)
 
 
 # ---------------------------------------------------------------------- which shapes there are
@@ -225,8 +226,8 @@ def function(name: str, *args: Plain, **kwargs: Plain) -> Node:
 __all__ = [
     "LINKS",
     "NAMES",
-    "Draws",
     "Drawer",
+    "Draws",
     "Link",
     "add",
     "any_shape",
