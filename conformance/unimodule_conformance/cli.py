@@ -122,9 +122,8 @@ def _run(config: Any, directory: Path | None, as_json: bool) -> int:
 
         from .reports.terminal import render
 
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(
-            render(results, directory=str(directory or ""))
-        )
+        width = None if sys.stdout.isatty() else 110
+        Console(highlight=False, width=width).print(render(results, directory=str(directory or "")))
     if not results.ok:
         return RED
     return INTERRUPTED if results.ended == "interrupted" else 0

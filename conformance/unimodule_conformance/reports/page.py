@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.resources import files
 from typing import Any
 
 from ..outcome import Status
 from ..running.results import Results
+from ..specs import Spec
+from .telling import tell
 from .terminal import notes, worst
 
 APART = (Status.SKIPPED, Status.KNOWN, Status.WEAK, Status.VACUOUS)
@@ -27,8 +30,22 @@ def page(results: Results) -> str:
         board=[_row(results, check) for check in results.checks if _row(results, check)["cells"]],
         families=[_family(results, family) for family in results.families],
         totals=_totals(results),
-        apart=[status.value for status in APART],
+        reasons=_reasons(results),
+        tell=lambda text: tell(Spec.from_json(text)),
     )
+
+
+def _reasons(results: Results) -> list[tuple[str, list[tuple[int, str]]]]:
+    """For each target why cases were set apart, the most frequent first."""
+    found = []
+    for target in results.targets:
+        reasons: Counter[str] = Counter()
+        for (_, _, who), tally in results.tallies.items():
+            if who == target:
+                reasons.update(tally.reasons)
+        if reasons:
+            found.append((target, [(count, text) for text, count in reasons.most_common(20)]))
+    return found
 
 
 def _totals(results: Results) -> dict[str, int]:
@@ -63,8 +80,6 @@ def _cell(cell: Any) -> dict[str, Any]:
         "total": cell.total,
         "apart": {status.value: cell.of(status) for status in APART},
         "worst": worst(cell),
-        "seconds": cell.seconds,
-        "reasons": cell.reasons.most_common(5),
     }
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..outcome import Status
 from ..running.results import Failure, Results, Tally
+from ..specs import Spec
+from .telling import tell
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -98,7 +100,8 @@ def _failure(failure: Failure, directory: str) -> Text:
     text.append(f"  {failure.message}\n")
     if first := failure.details.get("module"):
         text.append(f"  first to part: {first}\n")
-    text.append(f"  {failure.spec}\n", style="dim")
+    for line in tell(Spec.from_json(failure.spec)).splitlines():
+        text.append(f"    {line}\n", style="dim")
     where = f"{directory}/failures/{failure.id}.py" if directory else "its script: --report DIR"
     text.append(f"  {failure.shrinking}; {where}", style="dim")
     return text

@@ -28,7 +28,7 @@ def draw(strategy: SearchStrategy[Spec], count: int, seed: int) -> list[Spec]:
     found: dict[str, Spec] = {}
     explore(strategy, lambda spec: found.setdefault(spec.to_json(), spec), attempts(count), seed)
     specs = list(found.values())
-    return specs[1 : count + 1] if 1 < len(specs) <= count + 1 else specs[:count]
+    return specs[1 : count + 1] if len(specs) > count else specs
 
 
 def attempts(count: int) -> int:

@@ -14,7 +14,7 @@ from ..specs import Spec
 from .config import Config
 from .costs import cost
 from .draw import derived
-from .groups import INVALID, TREES, family, names
+from .groups import INVALID, TREES, family, groups, names
 from .judge import Pair
 
 FOCUSED = 40
@@ -59,9 +59,11 @@ def wishes(config: Config, round_: int = 0) -> list[Wish]:
         counts = {
             name: profile.per_name for i, name in enumerate(names()) if i % stride == config.seed % stride
         }
-        counts[TREES], counts[INVALID] = profile.trees, profile.invalid
+        counts.update({TREES: profile.trees, INVALID: profile.invalid})
     return [
-        Wish(group, count, derived(config.seed, round_, group)) for group, count in counts.items() if count
+        Wish(group, count, derived(config.seed, round_, group))
+        for group, count in counts.items()
+        if count and group in groups()
     ]
 
 

@@ -30,7 +30,7 @@ class Tally:
         """Count one more."""
         self.counts[outcome.status.value] += 1
         self.seconds += seconds
-        if outcome.status in (Status.PASSED, Status.WEAK) and math.isfinite(outcome.worst):
+        if outcome.status is Status.PASSED and math.isfinite(outcome.worst):
             self.worst = max(self.worst, outcome.worst)
         if outcome.status in (Status.SKIPPED, Status.KNOWN, Status.VACUOUS) and outcome.message:
             self.reasons[outcome.message[:200]] += 1

@@ -7,7 +7,8 @@ from .. import strategies
 
 def unlisted() -> list[str]:
     """Public names that the table of strategies lacks."""
-    return sorted(strategies.missing())
+    missing = getattr(strategies, "missing", None)
+    return sorted(missing()) if missing else []
 
 
 __all__ = ["unlisted"]

@@ -197,9 +197,9 @@ class Replay:
 
 def script(spec: Spec, target: Target, check: str, message: str) -> str:
     """A script that reproduces a failure, or a comment that says why there is none."""
-    from .. import scripts
-
     try:
+        from .. import scripts
+
         return scripts.script(spec, target, check, message)
     except Exception as error:
         return f"# No script could be written for this case: {type(error).__name__}: {error}\n# {spec.to_json()}\n"
