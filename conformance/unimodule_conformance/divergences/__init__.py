@@ -7,10 +7,30 @@ theme; ``python -m unimodule_conformance.divergences`` checks them here and writ
 
 from __future__ import annotations
 
-from . import mxnet_gradients, mxnet_integers, mxnet_values
+from . import (
+    jax_gradients,
+    jax_values,
+    mxnet_gradients,
+    mxnet_integers,
+    mxnet_values,
+    pytorch,
+    tensorflow_gradients,
+    tensorflow_limits,
+    tensorflow_values,
+)
 from .model import Divergence, Kind, nowhere
 
-_FILES = (mxnet_gradients, mxnet_values, mxnet_integers)
+_FILES = (
+    pytorch,
+    tensorflow_gradients,
+    tensorflow_values,
+    tensorflow_limits,
+    jax_gradients,
+    jax_values,
+    mxnet_gradients,
+    mxnet_values,
+    mxnet_integers,
+)
 
 DIVERGENCES: tuple[Divergence, ...] = tuple(row for file in _FILES for row in file.ROWS.found)
 """All rows, framework by framework."""
