@@ -27,6 +27,7 @@ class Profile:
         minimum: how many cases every pair sees at least, whatever they cost, where so many apply.
         covering: names of checks that see at least one case of every name on every backend.
         shrink_seconds: what shrinking one failure may cost, by the table of costs.
+        shrunk: how many failures of a round are shrunk; the others are told as they were drawn.
         rounds: how often all of this is done, each time with other cases; 0 is until the time is up.
     """
 
@@ -39,13 +40,14 @@ class Profile:
     minimum: int
     covering: tuple[str, ...]
     shrink_seconds: float
+    shrunk: int
     rounds: int
 
 
 PROFILES: dict[str, Profile] = {
-    "smoke": Profile("smoke", 0.25, 1, 24, 12, 1.5, 4, (), 15.0, 1),
-    "ci": Profile("ci", 1.0, 2, 150, 60, 15.0, 20, ("values", "gradients"), 60.0, 2),
-    "thorough": Profile("thorough", 1.0, 5, 500, 200, 120.0, 100, ("values", "gradients"), 120.0, 0),
+    "smoke": Profile("smoke", 0.25, 1, 24, 12, 1.5, 4, (), 15.0, 24, 1),
+    "ci": Profile("ci", 1.0, 2, 150, 60, 15.0, 20, ("values", "gradients"), 60.0, 120, 2),
+    "thorough": Profile("thorough", 1.0, 5, 500, 200, 120.0, 100, ("values", "gradients"), 120.0, 120, 0),
 }
 """By name."""
 

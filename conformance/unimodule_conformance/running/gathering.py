@@ -13,9 +13,6 @@ from .plan import Item
 from .results import RED, Failure, Results, Tally
 from .tasks import Found
 
-SHRUNK = 12
-"""How many failures of one check on one target are shrunk; the others are listed as they were drawn."""
-
 
 @dataclass(frozen=True)
 class _Failed:
@@ -28,6 +25,10 @@ class _Failed:
     @property
     def pair(self) -> tuple[str, str]:
         return self.judged.check, str(self.judged.target)
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        return (self.place, *self.pair)
 
     @property
     def root(self) -> tuple[str, str, str]:
@@ -53,28 +54,30 @@ class Gathered:
         if judged.outcome.status in RED:
             self.failed.append(_Failed(offset + item.index, item, judged))
 
-    def to_shrink(self) -> list[tuple[Item, Judged]]:
-        """The failures that are worth it and have not been: the first with each root node, check and target."""
+    def to_shrink(self, most: int) -> list[tuple[Item, Judged]]:
+        """Failures that are worth it and have not been shrunk: the first of each root node, check and target, and of no
+        pair the third before each has its second.
+        """
         self.failed.sort(key=lambda f: (f.place, f.pair))
         roots: set[tuple[str, str, str]] = set()
         counts: Counter[tuple[str, str]] = Counter()
-        chosen = []
+        ranked = []
         for failed in self.failed:
-            if failed.root in roots or counts[failed.pair] >= SHRUNK:
+            if failed.root in roots:
                 continue
             roots.add(failed.root)
             counts[failed.pair] += 1
-            key = (failed.place, *failed.pair)
-            if key not in self.tried:
-                self.tried.add(key)
-                chosen.append((failed.item, failed.judged))
-        return chosen
+            if failed.key not in self.tried:
+                ranked.append((counts[failed.pair], failed))
+        chosen = [failed for _, failed in sorted(ranked, key=lambda pair: pair[0])][:most]
+        self.tried |= {failed.key for failed in chosen}
+        return [(failed.item, failed.judged) for failed in chosen]
 
     def shrunk(self, item: Item, judged: Judged, found: Found) -> None:
         """Keep what shrinking a failure came to."""
         for failed in self.failed:
             if failed.item is item and failed.judged is judged:
-                self.findings[(failed.place, *failed.pair)] = found
+                self.findings[failed.key] = found
 
 
 def failures(gathered: Gathered) -> None:
@@ -83,7 +86,7 @@ def failures(gathered: Gathered) -> None:
     seed = gathered.results.config.seed
     by_root: dict[tuple[str, str, str], tuple[object, ...]] = {}
     for failed in sorted(gathered.failed, key=lambda f: (f.place, f.pair)):
-        found = gathered.findings.get((failed.place, *failed.pair))
+        found = gathered.findings.get(failed.key)
         if found is None and failed.root in by_root:
             grouped[by_root[failed.root]].repeats += 1
             continue
@@ -121,4 +124,4 @@ def _id(failed: _Failed, root: str, spec: str) -> str:
     return "-".join([check, target, root, mark]).replace(" ", "_").replace(":", "").replace("/", "_")
 
 
-__all__ = ["SHRUNK", "Gathered", "failures"]
+__all__ = ["Gathered", "failures"]

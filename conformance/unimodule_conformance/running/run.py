@@ -154,7 +154,7 @@ class _Run:
         found.witnesses.sort(key=lambda witnessed: order.index(witnessed.id))
 
     def _shrink(self, pool: Any) -> None:
-        chosen = self.gathered.to_shrink()
+        chosen = self.gathered.to_shrink(self.config.spending.shrunk)
         if not chosen:
             return
         self.progress.phase("shrinking", len(chosen))
