@@ -98,7 +98,7 @@ class Timing:
     def spread(self) -> tuple[float, float]:
         """The quartiles of the samples."""
         if len(self.samples) == 1:
-            return self.samples * 2  # type: ignore[return-value]
+            return self.samples * 2
         low, _, high = statistics.quantiles(self.samples, n=4, method="inclusive")
         return low, high
 
@@ -161,6 +161,9 @@ class LayerRecord:
         verdict: "agrees", "differs", or "not compared" where ``detail`` says why.
         created: the largest absolute error that this module's own code made.
         tolerance: the largest ``created`` that float rounding explains.
+        spread: the root mean square of the error created, of the tensor that comes closest to its tolerance. Rounding
+            errors differ from element to element; a fault that is small but everywhere shows here first.
+        spread_tolerance: the largest ``spread`` that float rounding explains.
         scale: the largest magnitude in the reference; ``created`` and ``absolute`` are relative to it.
         absolute: the largest difference from the reference's free run: created here, or passed on.
         shape: of the (first) tensor that the module returned.
@@ -175,6 +178,8 @@ class LayerRecord:
     verdict: str
     created: float | None = None
     tolerance: float | None = None
+    spread: float | None = None
+    spread_tolerance: float | None = None
     scale: float | None = None
     absolute: float | None = None
     shape: tuple[int, ...] = ()

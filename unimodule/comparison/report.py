@@ -159,7 +159,7 @@ class Report:
             html = target.suffix in (".html", ".htm")
             why = "HTML reports cannot be written yet" if html else "unknown format"
             raise ArgumentError(f"save() expected a name ending in .json, got {target.name!r}: {why}")
-        target.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        target.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -17,6 +17,7 @@ from ..nn.dropout import Dropout
 from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..optim import Optimizer
+from ..registry import get_backend
 from ..transforms.functional import materialize
 from .collect import Collected
 from .judge import pairs_of, row_of
@@ -37,7 +38,9 @@ from .measure import (
 )
 from .perform import Plan, perform
 from .places import Place, parse_places
-from .records import COMPILED, EAGER
+from .recording import Recorder
+from .records import COMPILED, EAGER, LayerRecord, Parting
+from .replay import Replay
 from .report import Report
 from .spill import Spill
 from .tolerance import Bound, bounds
@@ -120,8 +123,13 @@ def compare(
     seconds = {"reference": time.perf_counter() - began}
     spill = Spill()
     found = [_collect(place, source, case, plan, spill) for place in places]
+    oracle = set_mode(source.clone().to(dtype="float64"), phases.get(GRADIENT, False), quiet)
+    start = time.perf_counter()
+    looks = _layers(oracle, case, found, dtype, spill) if watched else [_NOTHING] * len(found)
+    seconds["reference"] += time.perf_counter() - start
     rows = tuple(
-        row_of(place, collected, expected, (), ()) for place, collected in zip(places, found, strict=True)
+        row_of(place, collected, expected, *look)
+        for place, collected, look in zip(places, found, looks, strict=True)
     )
     pairs = tuple(pairs_of(places, found, expected))
     spill.close()
@@ -159,6 +167,23 @@ def _collect(place: Place, source: Module, case: Case, plan: Plan, spill: Spill)
     collected = Collected(spill)
     perform(place, source, case, plan, collected)
     return collected
+
+
+Look = tuple[list[LayerRecord], list[Parting]]
+_NOTHING: Look = ([], [])
+
+
+def _layers(oracle: Module, case: Case, found: list[Collected], dtype: str, spill: Spill) -> list[Look]:
+    """The modules one by one: each place beside the reference, which runs by itself first."""
+    free = Collected(spill)
+    recorder = Recorder(get_backend(str(oracle.backend)), free)
+    measure(Runner(recorder.attach(oracle.clone()), case), GRADIENT)
+    looks = []
+    for collected in found:
+        replay = Replay(oracle, collected, free, dtype, case.seed)
+        replay.run(case)
+        looks.append((replay.records, replay.partings))
+    return looks
 
 
 # ---------------------------------------------------------------------- arguments
