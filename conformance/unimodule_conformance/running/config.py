@@ -95,7 +95,8 @@ class Config:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Config:
         """Read what ``to_dict`` gave."""
-        return Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+        return Config(**values)
 
 
 def checked(known: Sequence[str], wanted: Sequence[str], what: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ def _no_local_constants() -> Iterator[None]:
     which frameworks are already loaded.
     """
     try:
-        from hypothesis.internal.conjecture import providers
+        providers: Any = importlib.import_module("hypothesis.internal.conjecture.providers")
     except ImportError:
         yield
         return

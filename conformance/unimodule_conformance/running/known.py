@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -71,10 +72,18 @@ def witness(row: Divergence) -> Witnessed:
 @cache
 def version(backend: str) -> str:
     """The version of a backend's framework, "" where it cannot be loaded."""
+    return loaded(backend)[0]
+
+
+@cache
+def loaded(backend: str) -> tuple[str, str]:
+    """The version of a backend's framework, and why it cannot be loaded: one of them is ""."""
     try:
-        return registry.get_backend(backend).version()
-    except Exception:
-        return ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # frameworks, when they are imported
+            return registry.get_backend(backend).version(), ""
+    except Exception as error:
+        return "", " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def within(version: str, specifier: str) -> bool:
@@ -116,4 +125,4 @@ def _padded(numbers: tuple[int, ...], width: int) -> tuple[int, ...]:
     return (numbers + (0,) * width)[:width]
 
 
-__all__ = ["Witnessed", "excuse", "rows", "version", "within", "witness"]
+__all__ = ["Witnessed", "excuse", "loaded", "rows", "version", "within", "witness"]

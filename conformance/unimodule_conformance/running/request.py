@@ -8,12 +8,9 @@ from dataclasses import replace
 from unimodule import registry
 from unimodule.errors import UnimoduleError
 
-from .. import checks as _checks
 from ..checks.registry import CHECKS
 from .config import Config, ConfigError, checked
 from .groups import names
-
-assert _checks, "importing them is what fills the table"
 
 
 def chosen_backends(wanted: Sequence[str]) -> tuple[str, ...]:

@@ -103,7 +103,24 @@ class Failure:
 
 @dataclass
 class Results:
-    """All that a run found; ``ok`` is its verdict."""
+    """All that a run found; ``ok`` is its verdict.
+
+    Attributes:
+        config: what was asked for.
+        started: when, in UTC.
+        seconds: how long it took.
+        ended: ``"done"``, ``"the time was up"`` or ``"interrupted"``.
+        drawn: how many cases were judged.
+        versions: of the frameworks, by backend.
+        broken: why backends could not be loaded; they were not judged.
+        environment: versions of what else matters.
+        checks: what each check asks, by name, in the order of the scoreboard.
+        tallies: outcomes counted, by family, check and target.
+        failures: each with its smallest case and script.
+        witnesses: what became of the rows of the registry of divergences.
+        missing: public names that no strategy draws.
+        uncovered: public names that a target never met, where the profile means to cover all.
+    """
 
     config: Config
     started: str = ""
@@ -111,6 +128,7 @@ class Results:
     ended: str = "running"
     drawn: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     checks: dict[str, str] = field(default_factory=dict)
     tallies: dict[tuple[str, str, str], Tally] = field(default_factory=dict)
@@ -127,7 +145,7 @@ class Results:
     @property
     def problems(self) -> list[str]:
         """Why the run is red, a line each."""
-        found = []
+        found = [f"{name} cannot be loaded: {why}" for name, why in self.broken.items()]
         for status in RED:
             if count := sum(tally.of(status) for tally in self.tallies.values()):
                 found.append(f"{count} {'cases' if count > 1 else 'case'} {_VERB[status]}")
@@ -206,6 +224,7 @@ _PLAIN = (
     "ended",
     "drawn",
     "versions",
+    "broken",
     "environment",
     "checks",
     "missing",

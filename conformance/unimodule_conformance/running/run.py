@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -15,22 +15,18 @@ import numpy as np
 
 import unimodule as um
 
-from .. import checks as _checks
 from ..checks.registry import CHECKS
-from ..outcome import Status
 from ..specs import Spec
 from .config import Config
 from .costs import cost
 from .gathering import Gathered, failures
 from .judge import Judged
-from .known import rows, version
+from .known import rows
 from .plan import Item, Wish, plan, uncovered, wishes
 from .pool import Pool, Serial
 from .results import Results
 from .surface import unlisted
-from .tasks import At, Draw, Judge, Shrink, Task, Versions, Witness
-
-assert _checks, "importing them is what fills the table"
+from .tasks import At, Draw, Judge, Load, Shrink, Witness
 
 
 class Progress(Protocol):
@@ -100,6 +96,7 @@ class _Run:
         for round_ in range(rounds) if rounds else itertools.count():
             with self._pool(wide=(self.config.seed + round_) % 2 == 1) as pool:
                 if round_ == 0:
+                    self._load(pool)
                     self._witnesses(pool)
                 finished = self._judge(pool, round_, deadline)
                 self._shrink(pool)
@@ -136,20 +133,33 @@ class _Run:
         return finished
 
     # ------------------------------------------------------------------ before and after
+    def _load(self, pool: Any) -> None:
+        """Import the frameworks once: who cannot be imported is not judged, and the run is red."""
+        found = self.gathered.results
+        self.progress.phase("loading", len(self.config.backends))
+
+        def keep(task: Any, part: Any) -> None:
+            version, why = part
+            (found.broken if why else found.versions)[task.backend] = why or version
+            self.progress.step()
+
+        pool.run([Load(name) for name in self.config.backends], keep)
+        for versions in (found.versions, found.broken):
+            ordered = {name: versions[name] for name in self.config.backends if name in versions}
+            versions.clear()
+            versions.update(ordered)
+        self.config = replace(self.config, backends=tuple(found.versions))
+
     def _witnesses(self, pool: Any) -> None:
         found = self.gathered.results
         mine = [row for row in rows() if row.backend in self.config.backends]
-        self.progress.phase("witnesses", len(mine) + 1)
+        self.progress.phase("witnesses", len(mine))
 
-        def keep(task: Any, part: Any) -> None:
-            if isinstance(task, Versions):
-                found.versions.update(part)
-            else:
-                found.witnesses.append(part)
+        def keep(task: Any, witnessed: Any) -> None:
+            found.witnesses.append(witnessed)
             self.progress.step()
 
-        tasks: list[Task] = [Versions(self.config.backends), *(Witness(row.id) for row in mine)]
-        pool.run(tasks, keep)
+        pool.run([Witness(row.id) for row in mine], keep)
         order = [row.id for row in mine]
         found.witnesses.sort(key=lambda witnessed: order.index(witnessed.id))
 
@@ -188,4 +198,4 @@ def _environment() -> dict[str, str]:
     }
 
 
-__all__ = ["Progress", "Silent", "Status", "judge_here", "run", "version"]
+__all__ = ["Progress", "Silent", "judge_here", "run"]

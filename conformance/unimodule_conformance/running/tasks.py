@@ -12,7 +12,7 @@ from ..outcome import Outcome, Status, Target
 from ..specs import Spec
 from .draw import draw
 from .judge import Judged, Pair, judge, judge_all
-from .known import Witnessed, rows, version, witness
+from .known import Witnessed, loaded, rows, witness
 from .plan import Item, Wish
 
 
@@ -57,18 +57,18 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Versions:
-    """The versions of frameworks, which are imported for it."""
+class Load:
+    """Import the framework of a backend."""
 
-    backends: tuple[str, ...]
+    backend: str
 
-    def run(self) -> Iterator[dict[str, str]]:
-        """By backend."""
-        yield {name: version(name) for name in self.backends}
+    def run(self) -> Iterator[tuple[str, str]]:
+        """Its version, and why it cannot be loaded: one of them is ""."""
+        yield loaded(self.backend)
 
     def crashed(self, at: Any, why: str) -> tuple[list[Any], Task | None]:
-        """A framework that cannot be imported cannot be judged."""
-        raise Broken(f"importing {', '.join(self.backends)} {why}")
+        """It cannot be loaded."""
+        return [("", f"importing it {why}")], None
 
 
 @dataclass(frozen=True)
@@ -205,4 +205,4 @@ def script(spec: Spec, target: Target, check: str, message: str) -> str:
         return f"# No script could be written for this case: {type(error).__name__}: {error}\n# {spec.to_json()}\n"
 
 
-__all__ = ["At", "Broken", "Draw", "Found", "Judge", "Replay", "Shrink", "Task", "Versions", "Witness"]
+__all__ = ["At", "Broken", "Draw", "Found", "Judge", "Load", "Replay", "Shrink", "Task", "Witness"]

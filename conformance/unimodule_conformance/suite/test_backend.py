@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 
 import pytest
 
 from unimodule_conformance.outcome import Status
 from unimodule_conformance.running import Config, ConfigError
-from unimodule_conformance.running.known import Witnessed, rows, version, witness
+from unimodule_conformance.running.known import Witnessed, loaded, rows, witness
 from unimodule_conformance.running.request import asked, chosen_backends, chosen_device
 from unimodule_conformance.running.surface import unlisted
 from unimodule_conformance.suite.cases import RED, Part, outcomes, parts, told
@@ -20,12 +19,11 @@ def _config(config: pytest.Config) -> Config:
     if not wanted:
         raise pytest.UsageError("name the backend to judge: --unimodule-backend NAME")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # frameworks, when they are imported
-            names = chosen_backends(wanted)
-            device = chosen_device(config.getoption("--unimodule-device"), names)
-            for name in names:
-                version(name)
+        names = chosen_backends(wanted)
+        for name, (_, why) in {name: loaded(name) for name in names}.items():
+            if why:
+                raise pytest.UsageError(f"backend {name!r} cannot be loaded: {why}")
+        device = chosen_device(config.getoption("--unimodule-device"), names)
         return asked(
             Config(
                 names,
