@@ -10,7 +10,8 @@ import numpy as np
 
 from unimodule import nn
 
-from .oracle.reference import Reference
+from .building import arrays, build
+from .oracle.reference import REFERENCE, Reference
 from .outcome import Target
 from .specs import Spec
 
@@ -34,22 +35,32 @@ class Case:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The net, on no backend, with the parameters that the spec draws; clone it before use."""
-        from .building import build  # only here: what reads reports needs no blocks
-
-        return build(self.spec)
+        """The net with the parameters that the spec draws, on the reference backend; clone it before use."""
+        net = build(self.spec).to(REFERENCE)
+        if not all(variable.has_value for _, variable in net.named_variables()):
+            with np.errstate(all="ignore"):
+                net.eval()(
+                    *self.inputs
+                )  # lazy parameters take the shapes, and in eval mode no buffer changes
+        return net.train(self.spec.training)
 
     @cached_property
     def inputs(self) -> tuple[np.ndarray[Any, Any], ...]:
         """What the net is called with."""
-        from .building import arrays
-
         return arrays(self.spec)
 
     @cached_property
     def reference(self) -> Reference:
         """What the reference says."""
         return Reference(self)
+
+    @cached_property
+    def in_float64(self) -> Case:
+        """The same case in float64, with the same numbers: the reference's answers are shared."""
+        wide = Case(self.spec.with_dtype("float64"))
+        wide.model, wide.inputs = self.model, tuple(map(widened, self.inputs))
+        wide.reference = self.reference
+        return wide
 
     def net(self, target: Target) -> nn.Module:
         """A fresh net on the target, with the parameters that every target gets, in the spec's dtype and mode."""
@@ -68,4 +79,9 @@ class Case:
         return value  # type: ignore[no-any-return]
 
 
-__all__ = ["Case"]
+def widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A float array in float64; others as they are."""
+    return array.astype("float64") if array.dtype.kind == "f" else array
+
+
+__all__ = ["Case", "widened"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from unimodule.comparison.tolerance import FACTOR, WEAK, Bound, compare_arrays
 
 from ..outcome import Outcome, Status
-from .measuring import Array, Key, Values
-from .reference import GRADIENTS, magnitude, rounding
+from .measuring import Array, Key, Values, only
+from .reference import TOGETHER, magnitude, rounding
 
 if TYPE_CHECKING:
     from ..case import Case
@@ -22,20 +22,19 @@ def judge(case: Case, phase: str, found: Values, dtype: str, *kinds: str) -> Out
 
     Args:
         case: the case.
-        phase: which way of running it: a key of ``Reference.phases``.
+        phase: which way of running it: a key of ``PHASES``.
         found: what the backend computed.
         dtype: the float dtype it computed in.
-        kinds: which kinds of results to judge; the others are left out on both sides.
+        kinds: which kinds of results to judge, all if none is named; the others are left out on both sides.
     """
-    expected = {key: value for key, value in case.reference.values(phase).items() if key.kind in kinds}
-    got = {key: value for key, value in found.items() if key.kind in kinds}
+    expected, got = case.reference.values(phase), found
+    if kinds:
+        expected, got = only(expected, *kinds), only(got, *kinds)
     for key in [*expected, *got]:
         if key not in got or key not in expected:
             where = "is missing" if key not in got else "is there, and the reference has none"
             return Outcome(Status.FAILED, f"{label(key)} {where}", details={"tensor": label(key)})
-    steepest = max(
-        (magnitude(value) for key, value in expected.items() if key.kind in GRADIENTS), default=0.0
-    )
+    steepest = max((magnitude(value) for key, value in expected.items() if key.kind in TOGETHER), default=0.0)
     worst, weak = 0.0, ""
     for key, value in expected.items():
         outcome = _judge_one(case, phase, key, value, got[key], dtype, steepest)
@@ -57,10 +56,10 @@ def _judge_one(
         moved = case.reference.moved(phase, dtype)
         tolerance = FACTOR * moved[key] + least
         finding = compare_arrays(found, Bound(value, tolerance, scale, False))
-        if finding.wrong and finding.error is not None and key.kind in GRADIENTS:
+        if finding.wrong and finding.error is not None and key.kind in TOGETHER:
             # A gradient that cancels is as exact as the terms that cancelled, and whether they do depends on a kernel's
             # algorithm, which shaking the reference cannot know: gradients are judged together.
-            together = max(moved[other] for other in moved if other.kind in GRADIENTS)
+            together = max(moved[other] for other in moved if other.kind in TOGETHER)
             tolerance = FACTOR * together + rounding(value, steepest, dtype)
             finding = compare_arrays(found, Bound(value, tolerance, steepest, False))
     if finding.wrong:
@@ -69,7 +68,7 @@ def _judge_one(
         )
     error = finding.error or 0.0
     worst = error / tolerance if tolerance else 0.0
-    negligible = key.kind in GRADIENTS and scale <= NOTHING * steepest
+    negligible = key.kind in TOGETHER and scale <= NOTHING * steepest
     if tolerance > WEAK * least / FACTOR and not negligible:
         return Outcome(
             Status.WEAK, f"{label(key)}: rounding alone may carry it by {tolerance:.1e} of {scale:.1e}", worst

@@ -34,12 +34,30 @@ def forward(net: nn.Module, inputs: Inputs) -> Values:
     return {**arrays(output), **buffers(net)}
 
 
-def backward(
-    net: nn.Module,
-    inputs: Inputs,
-    seed: int,
-    transform: Callable[[ValueAndGrad], ValueAndGrad] = lambda both: both,
-) -> Values:
+def differentiated(
+    transform: Callable[[Any], Any] = lambda both: both, note: Callable[[], object] = lambda: None
+) -> ValueAndGrad:
+    """What ``backward`` differentiates with: a function of its own, so that it can be compiled and called again.
+
+    Args:
+        transform: what is done to it: compiling.
+        note: called whenever its Python runs.
+    """
+
+    def projected(
+        net: nn.Module, given: Sequence[Any], rest: Sequence[Any], places: Sequence[int], seed: int
+    ) -> tuple[Any, Any]:
+        note()
+        floats, others = iter(given), iter(rest)
+        count = len(given) + len(rest)
+        output = net(*(next(floats) if i in places else next(others) for i in range(count)))
+        return projection(output, seed), output
+
+    both: ValueAndGrad = transform(value_and_grad(projected, argnums=(0, 1), has_aux=True))
+    return both
+
+
+def backward(net: nn.Module, inputs: Inputs, seed: int, both: ValueAndGrad | None = None) -> Values:
     """One call under the gradient of a random projection of all float outputs: outputs, gradients with respect to
     parameters and float inputs, and the buffers that it leaves.
 
@@ -47,33 +65,18 @@ def backward(
         net: a bound net.
         inputs: what it is called with.
         seed: of the projection.
-        transform: what is done to the function that computes value and gradient: compiling it.
+        both: what ``differentiated`` returned.
     """
-    floats = [i for i, array in enumerate(inputs) if _is_float_array(array)]
-    both = transform(value_and_grad(_projected, argnums=(0, 1), has_aux=True))
-    (_, output), (parameters, slopes) = both(
-        net,
-        [inputs[i] for i in floats],
-        [inputs[i] for i in range(len(inputs)) if i not in floats],
-        floats,
-        seed,
-    )
+    places = tuple(i for i, array in enumerate(inputs) if _is_float_array(array))
+    floats = [inputs[i] for i in places]
+    rest = [array for i, array in enumerate(inputs) if i not in places]
+    (_, output), (parameters, slopes) = (both or differentiated())(net, floats, rest, places, seed)
     found = {**arrays(output), **buffers(net)}
-    for i, slope in zip(floats, slopes, strict=True):
+    for i, slope in zip(places, slopes, strict=True):
         found[Key(INPUT_GRADIENT, f"[{i}]")] = ops.to_numpy(slope)
     for name, slope in parameters.items():
         found[Key(PARAMETER_GRADIENT, name)] = ops.to_numpy(slope)
     return found
-
-
-def _projected(
-    net: nn.Module, given: Sequence[Any], rest: Sequence[Any], places: Sequence[int], seed: int
-) -> tuple[Any, Any]:
-    """The net's output made a scalar, and the output itself."""
-    floats, others = iter(given), iter(rest)
-    count = len(given) + len(rest)
-    output = net(*(next(floats) if i in places else next(others) for i in range(count)))
-    return projection(output, seed), output
 
 
 def projection(output: Any, seed: int) -> Any:
@@ -151,6 +154,7 @@ __all__ = [
     "arrays",
     "backward",
     "buffers",
+    "differentiated",
     "forward",
     "only",
     "parameters",

@@ -11,7 +11,6 @@ runs are made when that is not enough. Selections at exact ties are judged unper
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,8 @@ from unimodule.comparison import measure
 from unimodule.comparison.shaking import shaken
 from unimodule.comparison.tolerance import FACTOR, UNITS
 
-from .measuring import INPUT_GRADIENT, PARAMETER_GRADIENT, Array, Inputs, Key, Values, backward, forward
+from .measuring import INPUT_GRADIENT, PARAMETER, PARAMETER_GRADIENT, Array, Inputs, Key, Values
+from .phases import PHASES
 
 if TYPE_CHECKING:
     from ..case import Case
@@ -32,10 +32,8 @@ REFERENCE = "numpy"
 DRAWS = 6
 """How often the reference is run shaken."""
 
-Phase = Callable[[nn.Module, Inputs], Values]
-"""One way of running a net, and what it leaves."""
-
-GRADIENTS = (INPUT_GRADIENT, PARAMETER_GRADIENT)
+TOGETHER = (INPUT_GRADIENT, PARAMETER_GRADIENT, PARAMETER)
+"""Kinds of results that are judged together: gradients, and what they have been added to."""
 
 
 class Reference:
@@ -45,10 +43,6 @@ class Reference:
         self._case = case
         self._values: dict[str, Values] = {}
         self._moved: dict[tuple[str, str], dict[Key, float]] = {}
-        self.phases: dict[str, Phase] = {
-            "forward": forward,
-            "backward": lambda net, inputs: backward(net, inputs, case.spec.seed),
-        }
 
     def net(self, dtype: str = "float64") -> nn.Module:
         """A fresh net on the reference backend, in float64 if not told otherwise."""
@@ -62,7 +56,7 @@ class Reference:
         """What a phase leaves, in float64."""
         if phase not in self._values:
             with np.errstate(all="ignore"):
-                self._values[phase] = self.phases[phase](self.net(), self.inputs())
+                self._values[phase] = PHASES[phase](self._case)(self.net(), self.inputs())
         return self._values[phase]
 
     def moved(self, phase: str, dtype: str) -> dict[Key, float]:
@@ -81,7 +75,7 @@ class Reference:
         for draw in range(DRAWS):
             rng = np.random.default_rng([self._case.spec.seed, draw])
             with np.errstate(all="ignore"), shaken(net, case, UNITS[dtype], rng) as (noisy, given):
-                found = self.phases[phase](noisy, given.inputs)
+                found = PHASES[phase](self._case)(noisy, given.inputs)
             for key in base.keys() & found.keys():
                 if found[key].shape == base[key].shape:
                     moved[key] = max(moved[key], distance(found[key], base[key]))
@@ -109,4 +103,4 @@ def _wide(array: Array) -> Array:
     return array.astype("float64") if array.dtype.kind == "f" else array
 
 
-__all__ = ["DRAWS", "GRADIENTS", "REFERENCE", "Phase", "Reference", "distance", "magnitude", "rounding"]
+__all__ = ["DRAWS", "REFERENCE", "TOGETHER", "Reference", "distance", "magnitude", "rounding"]
