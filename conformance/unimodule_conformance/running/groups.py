@@ -36,10 +36,10 @@ class Group:
 def groups() -> dict[str, Group]:
     """All groups by name, in the order of the tables."""
     found = {name: Group(name, family(name), strategy) for name, strategy in strategies.NAMES.items()}
-    if hasattr(strategies, "cases"):
-        found[TREES] = Group(TREES, TREES, strategies.cases())
-    if hasattr(strategies, "invalid"):
-        found[INVALID] = Group(INVALID, INVALID, strategies.invalid())
+    if hasattr(strategies, "models"):
+        found[TREES] = Group(TREES, TREES, strategies.models())
+    if hasattr(strategies, "refusals"):
+        found[INVALID] = Group(INVALID, INVALID, strategies.refusals())
     return found
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ..specs import Array, In, Node
 from . import arrays
 from .arrays import Shape
-from .drawing import Drawer, function, link, some_features, subject, with_features
+from .drawing import LINKS, Drawer, Link, function, some_features, subject, with_features
 from .math import integers
 
 SELECT = ("apart", "ties", "equal", "zeros")
@@ -90,9 +90,7 @@ _place("argmin")
 
 # ---------------------------------------------------------------------- running
 def _running(name: str, fills: tuple[str, ...]) -> None:
-    def node(d: Drawer, shape: Shape) -> Node:
-        return function(f"ops.{name}", axis=d.axis(len(shape)))
-
+    @subject(f"ops.{name}")
     def alone(d: Drawer) -> Node:
         shape = d.shape(1, 3)
         kwargs: dict[str, Any] = {} if len(shape) == 1 and d.flag() else {"axis": d.axis(len(shape))}
@@ -101,11 +99,26 @@ def _running(name: str, fills: tuple[str, ...]) -> None:
             return Node(f"ops.{name}", (integers(d, shape),), kwargs)
         return Node(f"ops.{name}", (d.tensor(shape, *fills),), kwargs)
 
-    link(f"ops.{name}", node, with_features, some_features, fills, alone=alone)
-
 
 _running("cumulative_sum", ("normal", "large", "zeros"))
 _running("cumulative_prod", ("normal", "zeros", "nonzero"))
+
+
+def _along(d: Drawer, shape: Shape) -> Node:
+    return function(
+        d.choice("ops.mean", "ops.sum", "ops.max", "ops.logsumexp"),
+        axis=d.axis(len(shape)),
+        keepdims=d.flag(),
+    )
+
+
+def _running_sum(d: Drawer, shape: Shape) -> Node:
+    return function("ops.cumulative_sum", axis=d.axis(len(shape)))
+
+
+# For trees alone: each has a strategy of its own above.
+LINKS["ops.mean"] = Link("ops.mean", _along, lambda shape: len(shape) >= 2 and 0 not in shape, some_features)
+LINKS["ops.cumulative_sum"] = Link("ops.cumulative_sum", _running_sum, with_features, some_features)
 
 
 @subject("ops.diff")
