@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
-from ..running.judge import Judged
+from ..running.judging import Judged
 from ..running.results import RED
 
 EVERY = 15.0

@@ -1,15 +1,15 @@
 """Draws cases, runs checks, spends the time, shrinks what fails.
 
-``run(Config(...)) -> Results`` is the whole of it. ``plan`` decides what is judged from the seed alone; ``judge`` asks one
-check about one case; ``pool`` spreads the work; ``shrink`` makes a failing case small; ``gathering`` groups failures.
+``run(Config(...)) -> Results`` is the whole of it. ``planning`` decides what is judged from the seed alone; ``judging`` asks one
+check about one case; ``pool`` spreads the work; ``shrinking`` makes a failing case small; ``gathering`` groups failures.
 """
 
 from .config import PROFILES, Config, ConfigError, Profile
-from .draw import draw
-from .judge import judge, judge_all
-from .plan import plan, wishes
+from .drawing import draw
+from .judging import judge, judge_all
+from .planning import plan, wishes
 from .results import Failure, Results, Tally
-from .run import Progress, Silent, run
+from .session import Progress, Silent, run
 
 __all__ = [
     "PROFILES",

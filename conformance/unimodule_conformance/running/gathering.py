@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from ..outcome import Status
 from .config import Config
-from .judge import Judged
-from .plan import Item
+from .judging import Judged
+from .planning import Item
 from .results import RED, Failure, Results, Tally
 from .tasks import Found
 

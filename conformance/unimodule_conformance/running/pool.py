@@ -97,6 +97,7 @@ class Pool:
         task, why = worker.task, worker.epitaph(self.patience)
         assert task is not None
         self._workers[self._workers.index(worker)] = _Worker(self._answers, self._wide)
+        worker.end(gently=False)
         results, left = task.crashed(worker.at, why)
         for result in results:
             handle(task, result)
@@ -129,7 +130,8 @@ class _Worker:
             stderr=self.errors,
             env=environment(wide),
         )
-        threading.Thread(target=self._hear, args=(answers,), daemon=True).start()
+        self._ear = threading.Thread(target=self._hear, args=(answers,), daemon=True)
+        self._ear.start()
 
     def _hear(self, answers: queue.SimpleQueue[tuple[_Worker, str, Any]]) -> None:
         assert self.process.stdout is not None
@@ -167,6 +169,7 @@ class _Worker:
     def end(self, *, gently: bool) -> None:
         """Let it go."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         if not gently:
@@ -176,6 +179,8 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._ear.join()
+        self.process.stdout.close()
         self.errors.close()
 
 

@@ -10,10 +10,10 @@ from ..case import Case
 from ..checks.registry import CHECKS
 from ..outcome import Outcome, Status, Target
 from ..specs import Spec
-from .draw import draw
-from .judge import Judged, Pair, judge, judge_all
+from .drawing import draw
+from .judging import Judged, Pair, judge, judge_all
 from .known import Witnessed, loaded, rows, witness
-from .plan import Item, Wish
+from .planning import Item, Wish
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Shrink:
     def run(self) -> Iterator[Found]:
         """One finding."""
         from .groups import groups
-        from .shrink import shrink
+        from .shrinking import shrink
 
         wish, judged = self.item.wish, self.judged
         if "crash" in judged.outcome.details:

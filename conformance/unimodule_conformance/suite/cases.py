@@ -13,10 +13,10 @@ from ..outcome import Outcome, Status, Target
 from ..reports.telling import tell
 from ..running.config import Config
 from ..running.costs import cost
-from ..running.draw import draw
+from ..running.drawing import draw
 from ..running.groups import groups
-from ..running.judge import Judged, judge
-from ..running.plan import Item, plan, wishes
+from ..running.judging import Judged, judge
+from ..running.planning import Item, plan, wishes
 from ..running.results import RED
 from ..running.tasks import Found, Shrink
 

@@ -20,9 +20,9 @@ from ..specs import Spec
 from .config import Config
 from .costs import cost
 from .gathering import Gathered, failures
-from .judge import Judged
+from .judging import Judged
 from .known import rows
-from .plan import Item, Wish, plan, uncovered, wishes
+from .planning import Item, Wish, plan, uncovered, wishes
 from .pool import Pool, Serial
 from .results import Results
 from .surface import unlisted

@@ -11,8 +11,8 @@ from ..case import Case
 from ..checks.registry import CHECKS
 from ..outcome import Outcome, Status, Target
 from ..specs import Spec
-from .draw import attempts, explore
-from .judge import judge
+from .drawing import attempts, explore
+from .judging import judge
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from ..outcome import Target
 from ..specs import Spec
 from .config import Config
 from .costs import cost
-from .draw import derived
+from .drawing import derived
 from .groups import INVALID, TREES, family, groups, names
-from .judge import Pair
+from .judging import Pair
 
 FOCUSED = 40
 """How many cases a name gets that was asked for with ``only``, at least."""
