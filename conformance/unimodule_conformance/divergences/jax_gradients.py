@@ -10,11 +10,18 @@ from .model import Kind
 from .native import NAN, jax_gradients, refuses
 from .rows import Rows
 
-ROWS = Rows("jax", ">=0.5")
+ROWS = Rows("jax", ">=0.5,<0.11")
 
 
 # ---------------------------------------------------------------------- gradients
-@ROWS.row("abs-gradient-at-zero", "ops.abs", Kind.CHOICE, "abs has the slope 1 at 0", "0")
+@ROWS.row(
+    "abs-gradient-at-zero",
+    "ops.abs",
+    Kind.CHOICE,
+    "abs has the slope 1 at 0",
+    "0",
+    link="https://github.com/jax-ml/jax/issues/37820",
+)
 def _abs() -> bool:
     import jax.numpy as jnp
 
@@ -92,6 +99,7 @@ def _power() -> bool:
     Kind.CHOICE,
     "NaN for both operands",
     "0 for both",
+    link="https://github.com/jax-ml/jax/issues/1052",
 )
 def _atan2() -> bool:
     import jax.numpy as jnp
@@ -105,6 +113,7 @@ def _atan2() -> bool:
     Kind.CHOICE,
     "the norm of a vector of zeros has the gradient NaN",
     "0",
+    link="https://github.com/jax-ml/jax/issues/21723",
 )
 def _norm() -> bool:
     import jax.numpy as jnp

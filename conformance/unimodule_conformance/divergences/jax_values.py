@@ -10,11 +10,18 @@ from .model import Kind
 from .native import INF
 from .rows import Rows
 
-ROWS = Rows("jax", ">=0.5")
+ROWS = Rows("jax", ">=0.5,<0.11")
 
 
 # ---------------------------------------------------------------------- values
-@ROWS.row("floor-divide-by-zero", "ops.floor_divide", Kind.CHOICE, "1.0 // 0.0 is NaN", "infinity")
+@ROWS.row(
+    "floor-divide-by-zero",
+    "ops.floor_divide",
+    Kind.CHOICE,
+    "1.0 // 0.0 is NaN",
+    "infinity",
+    versions=">=0.5,<=0.7.1",
+)
 def _floor_divide() -> bool:
     import jax.numpy as jnp
 
@@ -40,6 +47,7 @@ def _integer_division() -> bool:
     Kind.CHOICE,
     "x[5] of two elements reads the last one",
     "IndexError where indices can be checked",
+    link="https://docs.jax.dev/en/latest/_autosummary/jax.Array.at.html",
 )
 def _index() -> bool:
     import jax.numpy as jnp
@@ -53,6 +61,7 @@ def _index() -> bool:
     Kind.CHOICE,
     "take gives NaN for an index out of range, and the lowest integer in an integer tensor",
     "IndexError where indices can be checked",
+    link="https://docs.jax.dev/en/latest/_autosummary/jax.Array.at.html",
 )
 def _take() -> bool:
     import jax.numpy as jnp
@@ -95,6 +104,7 @@ def _small_index() -> bool:
     Kind.CHOICE,
     "unless jax_enable_x64 is on for the process, float64 data becomes float32 without a word",
     "DtypeError that names the switch",
+    link="https://docs.jax.dev/en/latest/default_dtypes.html",
 )
 def _float64() -> bool:
     import jax
@@ -110,6 +120,7 @@ def _float64() -> bool:
     Kind.CHOICE,
     "unless jax_enable_x64 is on, the int64 2**40 becomes the int32 0 without a word",
     "IntegerRangeError",
+    link="https://docs.jax.dev/en/latest/default_dtypes.html",
 )
 def _int64() -> bool:
     import jax
@@ -176,6 +187,7 @@ def _gelu() -> bool:
     Kind.PRECISION,
     "running sums of 16-bit floats are formed in 16 bits, and drift: 408.2 for 4096 times 0.1",
     "409.5: formed in float32",
+    versions=">=0.7.1,<0.11",
 )
 def _cumsum() -> bool:
     import jax.numpy as jnp

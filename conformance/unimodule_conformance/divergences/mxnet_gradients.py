@@ -19,6 +19,7 @@ ROWS = Rows("mxnet", "==1.9.1")
     Kind.BUG,
     "where(c, x, scalar) gives its gradient to the elements that were not chosen: the mask is inverted",
     "the elements of x where c holds",
+    link="https://github.com/apache/mxnet/issues/17893",
 )
 def _where() -> bool:
     np_ = mxnet().np
@@ -69,24 +70,12 @@ def _var() -> bool:
 
 
 @ROWS.row(
-    "percentile-gradient",
-    "ops.quantile",
-    Kind.BUG,
-    "percentile has a gradient of zeros",
-    "the gradient goes to the elements between which it lies",
-)
-def _percentile() -> bool:
-    np_ = mxnet().np
-    (gradient,) = mx_gradients(lambda x: np_.percentile(x, 50), [1.0, 2.0, 3.0])
-    return not gradient.any()
-
-
-@ROWS.row(
     "max-gradient-at-ties",
     "ops.max",
     Kind.CHOICE,
     "each of the largest elements gets the whole gradient",
     "they share it",
+    link="https://github.com/apache/mxnet/issues/18563",
 )
 def _max_ties() -> bool:
     (gradient,) = mx_gradients(lambda x: x.max(), [1.0, 2.0, 2.0])

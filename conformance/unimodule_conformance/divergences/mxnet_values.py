@@ -68,6 +68,7 @@ def _max_pool_infinity() -> bool:
     Kind.BUG,
     "the sum of numbers with an infinity among them is NaN (Kahan's summation)",
     "the infinity",
+    link="https://github.com/apache/mxnet/pull/16234",
 )
 def _sum_infinity() -> bool:
     return math.isnan(mx_array([1.0, INF, -2.0]).sum().item())
@@ -102,12 +103,26 @@ def _argsort_nan() -> bool:
 
 
 # ---------------------------------------------------------------------- nothing
-@ROWS.row("mean-of-nothing", "ops.mean", Kind.CHOICE, "the mean of no elements is 0", "NaN")
+@ROWS.row(
+    "mean-of-nothing",
+    "ops.mean",
+    Kind.CHOICE,
+    "the mean of no elements is 0",
+    "NaN",
+    link="https://github.com/apache/mxnet/pull/18286",
+)
 def _mean_nothing() -> bool:
     return bool(mxnet().np.zeros((0,)).mean().item() == 0.0)
 
 
-@ROWS.row("prod-of-nothing", "ops.prod", Kind.BUG, "the product of no elements is 0", "1")
+@ROWS.row(
+    "prod-of-nothing",
+    "ops.prod",
+    Kind.BUG,
+    "the product of no elements is 0",
+    "1",
+    link="https://github.com/apache/mxnet/pull/18286",
+)
 def _prod_nothing() -> bool:
     return bool(mxnet().np.zeros((0,)).prod().item() == 0.0)
 

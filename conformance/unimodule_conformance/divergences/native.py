@@ -29,9 +29,7 @@ def mxnet() -> Any:
     """MXNet, with NumPy's shapes (arrays without axes, axes without elements) on in this thread."""
     mx = sys.modules.get("mxnet")
     if mx is None or not hasattr(mx, "np"):
-        # MXNet 1.9.1 asks NumPy for names that it no longer has. Whoever has a way of importing it has used it by now;
-        # with NumPy 1.26 `numpy.bool = bool` before `import mxnet` will do.
-        from unimodule_mxnet.loading import mx
+        from unimodule_mxnet.loading import mx  # MXNet 1.9.1 asks NumPy for names that it no longer has
     mx.util.set_np_shape(True)
     return mx
 

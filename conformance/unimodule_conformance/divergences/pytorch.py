@@ -10,7 +10,7 @@ from .model import Kind
 from .native import NAN, refuses, torch_gradients
 from .rows import Rows
 
-ROWS = Rows("torch", ">=2.5,<2.14")
+ROWS = Rows("torch", ">=2.13,<2.14")
 
 
 # ---------------------------------------------------------------------- gradients
@@ -106,7 +106,14 @@ def _layer_norm() -> bool:
 
 
 # ---------------------------------------------------------------------- values
-@ROWS.row("sign-of-nan", "ops.sign", Kind.CHOICE, "sign(NaN) is 0", "NaN (array API)")
+@ROWS.row(
+    "sign-of-nan",
+    "ops.sign",
+    Kind.CHOICE,
+    "sign(NaN) is 0",
+    "NaN (array API)",
+    link="https://github.com/pytorch/pytorch/issues/41245",
+)
 def _sign() -> bool:
     import torch
 
@@ -133,6 +140,7 @@ def _no_axes() -> bool:
     Kind.CHOICE,
     "argsort changes the order of equals unless told stable=True",
     "equals keep their order",
+    link="https://github.com/data-apis/array-api-compat/issues/354",
 )
 def _argsort() -> bool:
     import torch

@@ -19,6 +19,7 @@ ROWS = Rows("tensorflow", ">=2.18,<2.22")
     Kind.CHOICE,
     "the first of two equal operands gets the whole gradient, of maximum and of minimum",
     "they share it",
+    link="https://github.com/tensorflow/swift-apis/issues/479",
 )
 def _maximum() -> bool:
     import tensorflow as tf
@@ -71,6 +72,7 @@ def _square() -> bool:
     Kind.BUG,
     "cumprod's gradient divides by x: 0 where x is 0",
     "the products of the others",
+    link="https://github.com/tensorflow/tensorflow/issues/119430",
 )
 def _cumprod() -> bool:
     import tensorflow as tf
@@ -84,6 +86,7 @@ def _cumprod() -> bool:
     Kind.BUG,
     "the second derivative of a product is wrong where an element is 0: its gradient is made with cumprod's",
     "for x y z the sum of the second derivatives for x is y + z",
+    link="https://github.com/tensorflow/tensorflow/issues/61117",
 )
 def _prod() -> bool:
     import tensorflow as tf
@@ -153,6 +156,7 @@ def _atan2() -> bool:
     Kind.UNSUPPORTED,
     "on CPU a convolution with groups, or dilation, has no gradient in float64 (nor in float32 without oneDNN)",
     "gradients for input, weight and bias",
+    link="https://github.com/tensorflow/tensorflow/issues/51825",
 )
 def _grouped() -> bool:
     import tensorflow as tf

@@ -28,7 +28,14 @@ def _softmax() -> bool:
     return bool(np.isfinite(single[0, 1:]).all())
 
 
-@ROWS.row("max-pool-of-nan", "nn.MaxPool2d", Kind.BUG, "max pooling passes over NaN", "it gives NaN")
+@ROWS.row(
+    "max-pool-of-nan",
+    "nn.MaxPool2d",
+    Kind.BUG,
+    "max pooling passes over NaN",
+    "it gives NaN",
+    link="https://github.com/tensorflow/tensorflow/issues/125965",
+)
 def _max_pool_nan() -> bool:
     import tensorflow as tf
 
@@ -72,7 +79,9 @@ def _sort() -> bool:
     return bool(np.isfinite(tf.sort(x, direction="DESCENDING").numpy()[3:]).any())
 
 
-@ROWS.row("erf-of-infinity", "ops.erf", Kind.BUG, "float64's erf is NaN at infinity", "1")
+@ROWS.row(
+    "erf-of-infinity", "ops.erf", Kind.BUG, "float64's erf is NaN at infinity", "1", versions=">=2.21,<2.22"
+)
 def _erf() -> bool:
     import tensorflow as tf
 
