@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unimodule as um
 from unimodule import ops
-from unimodule.errors import CompileError
 
 from ..case import Case
 from ..oracle.judging import judge
@@ -12,7 +11,7 @@ from ..oracle.measuring import BUFFER, Key, arrays
 from ..oracle.phases import PHASES, halved, twice
 from ..outcome import Outcome, Status, Target
 from .applying import certain, flowing, stateful, toggled
-from .judged import TargetError, judged, on
+from .judged import TargetError, cannot_compile, judged, on
 from .registry import check
 from .running import compiling, has_compiler, held
 from .same import differing, held_state
@@ -63,9 +62,7 @@ def compiled(case: Case, target: Target) -> Outcome:
             phase = twice(case, compiling(target), note, lambda: counts.append(len(runs)))
             found = phase(net, case.inputs)
     except TargetError as error:
-        if case.spec.reads_values and isinstance(error.__cause__, CompileError):
-            return Outcome(Status.PASSED)
-        raise
+        return cannot_compile(case, error)
     if counts and counts[-1] > counts[0]:
         return Outcome(
             Status.FAILED,
@@ -92,9 +89,7 @@ def control_flow(case: Case, target: Target) -> Outcome:
         with on(target):
             found = PHASES["branches"](case)(compiling(target)(case.net(target)), case.inputs)
     except TargetError as error:
-        if case.spec.reads_values and isinstance(error.__cause__, CompileError):
-            return eager
-        raise
+        return cannot_compile(case, error)
     outcome = judge(case, "branches", found, case.spec.dtype)
     if outcome.status is Status.FAILED:
         return Outcome(Status.FAILED, f"compiled: {outcome.message}", outcome.worst, outcome.details)

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from unimodule.registry import get_backend
 
 from ..case import Case
 from ..oracle.judging import judge
-from ..oracle.measuring import Values, backward, differentiated, forward
+from ..oracle.measuring import Values, arrays, backward, buffers, differentiated
 from ..oracle.phases import PHASES
 from ..outcome import Outcome, Target
 from .judged import on
+from .outlining import outline
 
 SLOW = 3e-3
 """Seconds. A backend that needs more for a tiny op on a shape that it has not seen compiles each op by itself."""
@@ -29,17 +30,41 @@ SLOW = 3e-3
 _sizes = itertools.count(101)
 
 
+class Call(NamedTuple):
+    """What one call of a net gave.
+
+    Attributes:
+        values: its outputs, and the buffers that it left.
+        outline: what each place of the output is.
+    """
+
+    values: Values
+    outline: dict[str, str]
+
+
+def called(case: Case, target: Target) -> Call:
+    """One call of the case's net on the target."""
+
+    def run() -> Call:
+        with on(target):
+            net = case.net(target)
+            call = compiling(target)(net) if jitted(target) and not case.spec.reads_values else net
+            output = call(*case.inputs)
+            return Call({**arrays(output), **buffers(net)}, outline(output, target))
+
+    return case.once(("called", target), run)
+
+
 def found(case: Case, target: Target, phase: str) -> Values:
     """What a phase leaves on the target."""
+    if phase == "forward":
+        return called(case, target).values
 
     def run() -> Values:
         with on(target):
             net = case.net(target)
-            if jitted(target) and not case.spec.reads_values:
-                if phase == "forward":
-                    return forward(compiling(target)(net), case.inputs)
-                if phase == "backward":
-                    return backward(net, case.inputs, case.spec.seed, differentiated(compiling(target)))
+            if phase == "backward" and jitted(target) and not case.spec.reads_values:
+                return backward(net, case.inputs, case.spec.seed, differentiated(compiling(target)))
             return PHASES[phase](case)(net, case.inputs)
 
     return case.once((phase, target), run)
@@ -85,4 +110,4 @@ def has_compiler(backend: str) -> bool:
     return type(get_backend(backend)).compile is not Backend.compile
 
 
-__all__ = ["compile_options", "compiling", "found", "has_compiler", "held", "jitted"]
+__all__ = ["Call", "called", "compile_options", "compiling", "found", "has_compiler", "held", "jitted"]
