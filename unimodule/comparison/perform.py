@@ -72,6 +72,9 @@ def perform(place: Place, source: Module, case: Case, plan: Plan, send: Sink) ->
         return
     send(_about(backend, placed))
     for mode in plan.modes:
+        if mode == COMPILED and type(backend).compile is Backend.compile:
+            send({"what": "note", "text": "this backend has no compiler"})
+            continue
         with backend.full_precision():
             _Mode(backend, placed, case, plan, mode, send).run()
 

@@ -44,6 +44,7 @@ from .replay import Replay
 from .report import Report
 from .spill import Spill
 from .tolerance import Bound, bounds
+from .workers import Job, job, perform_elsewhere
 
 MODES = (EAGER, COMPILED)
 
@@ -62,6 +63,7 @@ def compare(
     lr: float = 0.01,
     layers: bool = True,
     repeats: int = 5,
+    timeout: float = 600.0,
     seed: int = 0,
 ) -> Report:
     """Run a net in several places, from identical weights and inputs, and compare each with a float64 reference.
@@ -79,7 +81,9 @@ def compare(
         net: a net on any backend or none. Parameters that have no value yet are drawn, the same for all.
         *inputs: what it is called with: NumPy arrays or tensors, nested in tuples, lists and dicts. Floats are rounded
             to the net's dtype, so that every backend is given the same numbers.
-        backends: where to run: "torch", "jax:gpu"; by default every installed backend.
+        backends: where to run: "torch", "jax:gpu", "mxnet@PATH_TO_PYTHON" or "torch-2.11=PATH_TO_PYTHON" (a label that
+            begins with a backend's name), the last two in a worker process under another interpreter; by default every
+            installed backend. A worker makes the net again from its classes, which it must be able to import.
         target: what ``loss`` gets beside the output.
         loss: ``loss(output, target)``, or ``loss(output)`` without a target, that gradients are taken of; by default a
             weighted sum of all outputs with fixed random weights.
@@ -92,13 +96,15 @@ def compare(
         lr: its learning rate.
         layers: whether to look at the modules one by one.
         repeats: how often forward, backward and step are timed; 0 for not at all.
+        timeout: seconds that a worker may take, all in all.
         seed: of the random weights of that sum, and of parameters that have no value yet.
 
     Returns:
         A :class:`Report`: ``report.ok``, ``print(report)``, ``report.rows``, ``report.to_dict()``, ``report.save(path)``.
 
     Raises:
-        ArgumentError: an argument is not what it should be, or the net draws random numbers in evaluation mode too.
+        ArgumentError: an argument is not what it should be, the net draws random numbers in evaluation mode too, or
+            there is something in it that a worker cannot import.
         UnknownBackendError: no backend has such a name.
         Exception: whatever the net raises on the reference backend: there is nothing to compare with then.
 
@@ -122,7 +128,8 @@ def compare(
     plan = Plan(chosen, tuple(phases.items()), quiet, watched, repeats)
     seconds = {"reference": time.perf_counter() - began}
     spill = Spill()
-    found = [_collect(place, source, case, plan, spill) for place in places]
+    work = job(source, case, plan) if any(place.interpreter for place in places) else None
+    found = [_collect(place, source, case, plan, spill, work, timeout) for place in places]
     oracle = set_mode(source.clone().to(dtype="float64"), phases.get(GRADIENT, False), quiet)
     start = time.perf_counter()
     looks = _layers(oracle, case, found, dtype, spill) if watched else [_NOTHING] * len(found)
@@ -163,9 +170,15 @@ def compare(
     )
 
 
-def _collect(place: Place, source: Module, case: Case, plan: Plan, spill: Spill) -> Collected:
+def _collect(
+    place: Place, source: Module, case: Case, plan: Plan, spill: Spill, work: Job | None, timeout: float
+) -> Collected:
     collected = Collected(spill)
-    perform(place, source, case, plan, collected)
+    if place.interpreter is None:
+        perform(place, source, case, plan, collected)
+    else:
+        assert work is not None
+        perform_elsewhere(place, work, timeout, collected)
     return collected
 
 
