@@ -100,6 +100,15 @@ _power = binary("_npi_power", "_npi_power_scalar", "_npi_rpower_scalar")
 _atan2 = op("_npi_arctan2", guard=True)
 
 
+def atan2(x1: Operand, x2: Operand) -> Array:
+    x1, x2 = both_arrays(x1, x2)
+    if not differentiable():
+        return _atan2(x1, x2)
+    # MXNet's gradient is NaN at the origin, where PyTorch has none.
+    origin = logical_and(equal_scalar(x1, scalar=0), equal_scalar(x2, scalar=0))
+    return select(origin, detach(_atan2(x1, x2)), _atan2(x1, select(origin, ones_like(x2), x2)))
+
+
 def both_arrays(x1: Operand, x2: Operand) -> tuple[Array, Array]:
     """The operands with a scalar made an array."""
     if not isinstance(x1, ndarray):
@@ -238,7 +247,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "remainder": remainder,
     "maximum": maximum,
     "minimum": minimum,
-    "atan2": _arrays(_atan2),
+    "atan2": atan2,
     "equal": equal,
     "less": less,
     "logical_and": _arrays(logical_and),

@@ -254,7 +254,12 @@ _BINARY_KERNELS = {
 
 def atan2(x1: Any, x2: Any) -> Tensor:
     y, x = operands(x1, x2)
-    return raw.Atan2(y=y, x=x)
+    nothing = scalar(0.0, x)
+    # No gradient at the origin, as PyTorch has it; TensorFlow's is NaN.
+    origin = raw.LogicalAnd(x=raw.Equal(x=y, y=nothing), y=raw.Equal(x=x, y=nothing))
+    there = tf.stop_gradient(raw.Atan2(y=y, x=x))
+    away = raw.Atan2(y=y, x=raw.SelectV2(condition=origin, t=scalar(1.0, x), e=x))
+    return raw.SelectV2(condition=origin, t=there, e=away)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

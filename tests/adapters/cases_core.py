@@ -113,6 +113,7 @@ add("pow", f(-2.0, 0.0, 0.0, 4.0), f(0.5, 0.0, -1.0, 0.5), tag="edges", grad=Fal
 add("pow", 2, f(0.0, 0.5, -3.0), tag="int-base")
 add("divide", f(1.0, -1.0, 0.0), f(0.0, 0.0, 0.0), tag="by-zero", grad=False)
 add("atan2", f(1.0, -1.0, 1.0, -1.0), f(1.0, 1.0, -1.0, -1.0), tag="quadrants")
+add("atan2", f(0.0, 0.0, 0.0, 1.0), f(0.0, 1.0, -1.0, 0.0), tag="origin")
 for name in ["floor_divide", "remainder"]:
     add(name, f(7.0, -7.0, 7.0, -7.0), f(3.0, 3.0, -3.0, -3.0), tag="signs")
     add(name, f(0.9, -0.9, 6.25), f(0.3125, 0.3125, -2.5), tag="fractions", grad=False)

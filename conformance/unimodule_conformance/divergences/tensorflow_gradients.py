@@ -142,7 +142,6 @@ def _selu() -> bool:
     Kind.CHOICE,
     "NaN for both operands",
     "0 for both",
-    corrected=False,
 )
 def _atan2() -> bool:
     import tensorflow as tf
