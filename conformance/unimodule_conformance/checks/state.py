@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-import unimodule as um
 from unimodule import nn, ops
 from unimodule.errors import DtypeError, IntegerRangeError, StateDictError
 from unimodule.registry import get_backend, infos, installed
+from unimodule.state import load, save
 
 from ..case import Case
 from ..oracle.judging import judge
@@ -173,12 +173,12 @@ def saving(case: Case, target: Target) -> Outcome:
         with on(target):
             net = case.net(target)
             start = {name: ops.to_numpy(value) for name, value in net.state_dict().items()}
-            um.save(net, path)
+            save(net, path)
             other = _altered(net.clone())
-            um.load(other, path)
+            load(other, path)
             here = {name: ops.to_numpy(value) for name, value in other.state_dict().items()}
             elsewhere = _altered(case.net(Target(REFERENCE)))
-            um.load(elsewhere, path)
+            load(elsewhere, path)
             there = {name: ops.to_numpy(value) for name, value in elsewhere.state_dict().items()}
     return (
         _failed("loaded from a file", differing(start, here))

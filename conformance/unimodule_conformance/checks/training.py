@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
 import unimodule as um
 from unimodule import nn
+from unimodule.train import train_step as make_step
+
 from ..building import build
 from ..case import Case
 from ..oracle import optimisers
@@ -51,7 +54,7 @@ def optimiser(case: Case, target: Target) -> Outcome:
 @judged
 def train_step(case: Case, target: Target) -> Outcome:
     """Two steps of um.train_step leave what two steps written out leave."""
-    step = functools.partial(um.train_step, **compiling(target).keywords)
+    step: Any = functools.partial(make_step, **compiling(target).keywords)
     try:
         with on(target):
             found = training(case, True, step)(case.net(target), case.inputs)

@@ -61,8 +61,8 @@ def gradients(net: nn.Module, seed: int, step: int) -> dict[str, Array]:
     for index, (name, parameter) in enumerate(net.named_parameters()):
         if parameter.requires_grad:
             rng = np.random.default_rng([seed, step, index])
-            sign = rng.choice([-1.0, 1.0], parameter.shape)
-            found[name] = (sign * rng.uniform(0.2, 1.5, parameter.shape)).astype("float32")
+            shape = parameter.numpy().shape
+            found[name] = (rng.choice([-1.0, 1.0], shape) * rng.uniform(0.2, 1.5, shape)).astype("float32")
     return found
 
 

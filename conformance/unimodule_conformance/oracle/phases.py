@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unimodule import dtypes, nn, ops, optim, train_step, value_and_grad
+from unimodule import dtypes, nn, ops, optim, value_and_grad
+from unimodule.train import train_step
 
 from . import optimisers
 from .measuring import (
