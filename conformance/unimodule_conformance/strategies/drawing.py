@@ -39,6 +39,10 @@ class Drawer:
         self.differentiable = True
         self.ties = False
 
+    def part(self, fn: Callable[..., T], *args: Any) -> T:
+        """``fn(self, *args)`` as one part of what is drawn, which shrinks as a whole or goes as a whole."""
+        return self.draw(_part(self, fn, args))
+
     def integer(self, low: int, high: int) -> int:
         """An integer from ``low`` to ``high``; shrinks to ``low``."""
         return low if low >= high else self.draw(st.integers(low, high))
@@ -94,6 +98,15 @@ class Drawer:
         self.ties |= given.values is not None or given.fill in TIED
         self.differentiable &= given.values is not None or given.fill not in NOT_FINITE
         return In(len(self.inputs) - 1)
+
+
+@st.composite
+def _part(draw: st.DrawFn, d: Drawer, fn: Callable[..., T], args: tuple[Any, ...]) -> T:
+    outer, d.draw = d.draw, draw
+    try:
+        return fn(d, *args)
+    finally:
+        d.draw = outer
 
 
 TIED = frozenset({"ties", "equal", "zeros", "certain", "ascending", "special", "some_nan", "infinite"})

@@ -110,7 +110,7 @@ def keeper(d: Drawer, shape: Shape, pure: bool = False) -> Node:
 def keepers(d: Drawer, shape: Shape, pure: bool = False) -> tuple[Node, ...]:
     """One such layer, or a few one after the other."""
     more = d.integer(1, 2) if d.seldom(3) else 0
-    return tuple(keeper(d, shape, pure) for _ in range(1 + more))
+    return tuple(d.part(keeper, shape, pure) for _ in range(1 + more))
 
 
 def joined(nodes: tuple[Node, ...]) -> Node:
@@ -231,11 +231,19 @@ def step(d: Drawer, shape: Shape, depth: int) -> tuple[Node, ...]:
     return _held(d, shape, FLOW, pure=True)
 
 
+def _next(d: Drawer, shape: Shape, depth: int, more: bool) -> tuple[Node, ...]:
+    """The next step of a chain, or nothing where it ends."""
+    return step(d, shape, depth) if more or d.integer(0, 5) else ()
+
+
 def chain(d: Drawer, shape: Shape, depth: int = 0, longest: int = 5) -> tuple[tuple[Node, ...], Shape]:
     """Modules one after the other, and the shape of their output."""
     children: list[Node] = []
-    while len(children) < longest and (not children or d.integer(0, 5)):
-        for node in step(d, shape, depth):
+    while len(children) < longest:
+        nodes = d.part(_next, shape, depth, not children)
+        if not nodes:
+            break
+        for node in nodes:
             reached = after(node, shape)
             if math.prod(reached) > LARGEST or len(reached) > 5:
                 node, reached = Node("nn.Tanh"), shape
