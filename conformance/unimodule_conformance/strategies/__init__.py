@@ -26,3 +26,4 @@ from .families import FAMILIES as FAMILIES
 from .mixing import KINDS as KINDS
 from .mixing import cases as cases
 from .trees import models as models
+from .wrong import refusals as refusals

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ..specs import Spec
 from .drawing import NAMES
 from .trees import models
+from .wrong import refusals
 
 
 def _named(*spaces: str) -> Callable[[], st.SearchStrategy[Spec]]:
@@ -23,15 +24,19 @@ KINDS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
     "layers": _named("nn."),
     "functions": _named("F.", "ops."),
     "models": models,
+    "invalid": refusals,
 }
 """What ``cases`` mixes, by name."""
 
 
-def cases(kinds: Iterable[str] = tuple(KINDS), focus: Iterable[str] = ()) -> st.SearchStrategy[Spec]:
-    """Valid specs.
+VALID = ("layers", "functions", "models")
+
+
+def cases(kinds: Iterable[str] = VALID, focus: Iterable[str] = ()) -> st.SearchStrategy[Spec]:
+    """Specs of several kinds.
 
     Args:
-        kinds: of which kinds: "layers", "functions", "models".
+        kinds: of which kinds: "layers", "functions", "models", "invalid".
         focus: names of layers and functions; with any, only cases of these are drawn.
 
     Raises:
