@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,16 @@ import click
 
 RED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses."""
+
+
+def _seconds(_: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """Seconds, as ``90``, ``90s``, ``20m`` or ``2h``."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)([smh]?)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no time; give seconds, or 20m, or 2h", param=parameter)
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 @click.command(short_help="Judge backends: do they compute what the declared semantics say?")
@@ -38,7 +49,9 @@ RED, USAGE, INTERRUPTED = 1, 2, 130
 @click.option(
     "--only", metavar="NAMES", help="Only cases of these layers and functions: nn.Conv2d,ops.where."
 )
-@click.option("--max-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Draw no more after this.")
+@click.option(
+    "--max-time", callback=_seconds, metavar="TIME", help="Begin nothing new after this: 90, 20m, 2h."
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
@@ -97,7 +110,9 @@ def conformance(
             )
         )
         if config.spending.rounds == 0 and max_time is None and replay is None:
-            raise ConfigError(f"the profile {profile} runs until it is told to stop: give --max-time SECONDS")
+            raise ConfigError(
+                f"the profile {profile} runs until it is told to stop: give --max-time, such as 2h"
+            )
         if replay is not None:
             sys.exit(_replay(replay, config, as_json))
     except ConfigError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..checks.registry import CHECKS, Check
+from ..oracle.reference import REFERENCE
 from ..outcome import Target
 from ..specs import Spec
 from .config import Config
@@ -82,7 +83,7 @@ def plan(config: Config, drawn: Iterable[tuple[Wish, Sequence[Spec]]]) -> list[I
     pairs: dict[int, list[Pair]] = {item.index: [] for item in items}
     for check in checks(config):
         fitting = [item for item in items if check.applies(item.spec)]
-        for target in config.targets:
+        for target in [Target(REFERENCE)] if check.core else config.targets:
             for item in _chosen(config, check, target, fitting):
                 pairs[item.index].append((check.name, target))
     planned = [

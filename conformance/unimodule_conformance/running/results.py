@@ -152,7 +152,9 @@ class Results:
         if stale := [w.id for w in self.witnesses if not w.ok]:
             found.append(f"divergences whose witness does not show: {', '.join(stale)}")
         if self.missing:
-            found.append(f"public names without a strategy: {', '.join(self.missing)}")
+            found.append(
+                f"names that the table of strategies lacks, or has in vain: {', '.join(self.missing)}"
+            )
         if not self.tallies:
             found.append("nothing was judged")
         return found

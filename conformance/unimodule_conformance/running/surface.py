@@ -6,9 +6,8 @@ from .. import strategies
 
 
 def unlisted() -> list[str]:
-    """Public names that the table of strategies lacks."""
-    missing = getattr(strategies, "missing", None)
-    return sorted(missing()) if missing else []
+    """Public names that the table of strategies lacks, and names in it that are not public any more."""
+    return sorted({*strategies.missing(), *strategies.stale()})
 
 
 __all__ = ["unlisted"]
