@@ -5,6 +5,7 @@ PYTHON ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+CONFORMANCE_ARGS ?= --profile smoke
 FRAMEWORKS ?= torch tensorflow-cpu jax mxnet
 
 ALL := .venvs/all
@@ -12,18 +13,20 @@ CORE := .venvs/core
 INPUTS := pyproject.toml $(wildcard constraints/*.txt) tools/setup_env.sh
 PYTEST := bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-.PHONY: help demo test test-all test-x64 test-core lint format env env-core clean
+.PHONY: help demo conformance test test-all test-x64 test-core lint format env env-core clean
 
 help:
 	@echo "make demo       install the four frameworks side by side (once), and run examples/demo.py"
 	@echo "make test       the test suite, with all four frameworks and then with none"
 	@echo "make test-all   ... only with all four      make test-core   ... only with none"
 	@echo "make test-x64   ... only JAX in 64 bits, which is a choice for a whole process"
+	@echo "make conformance  judge all four frameworks with generated models; a report in build/conformance"
 	@echo "make lint       ruff and mypy               make format      ruff, changing the files"
 	@echo "make env        only make $(ALL); make env-core only $(CORE)"
 	@echo "make clean      delete the environments, caches and build outputs"
 	@echo
 	@echo "DEMO_ARGS='--help'      arguments for the demo"
+	@echo "CONFORMANCE_ARGS='--profile ci --seed 3'  see unimodule conformance --help"
 	@echo "PYTEST_ARGS='-k conv'   arguments for pytest; WORKERS=$(WORKERS) processes"
 	@echo "PYTHON=/path/to/python3.11, where it is not found by itself"
 	@echo "PIP_EXTRA_INDEX_URL=...           PyTorch's own CPU index, where the usual one has only CUDA builds of torch"
@@ -34,6 +37,9 @@ demo: $(ALL)/.installed
 	@$(ALL)/bin/python examples/demo.py $(DEMO_ARGS) || { status=$$?; echo; \
 	echo "The demo failed. Next: '$(ALL)/bin/python -m unimodule.cli backends' says which frameworks work here;"; \
 	echo "'make test-all' runs the suite; 'make clean' followed by 'make demo' starts from nothing."; exit $$status; }
+
+conformance: $(ALL)/.installed
+	@$(ALL)/bin/unimodule conformance --report build/conformance $(CONFORMANCE_ARGS)
 
 # All passes run even if the first one fails.
 test: $(ALL)/.installed $(CORE)/.installed
