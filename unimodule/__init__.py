@@ -4,7 +4,7 @@ Importing this package imports no framework. See ``README.md`` for a first net a
 """
 
 from . import nn, ops, optim
-from ._random import seed
+from ._random import get_rng_state, seed, set_rng_state
 from .backend import Backend, BackendInfo, Tensor
 from .errors import (
     ArgumentError,
@@ -77,6 +77,7 @@ __all__ = [
     "convert",
     "current_backend",
     "functional_call",
+    "get_rng_state",
     "grad",
     "init",
     "load",
@@ -86,6 +87,7 @@ __all__ = [
     "save",
     "seed",
     "set_backend",
+    "set_rng_state",
     "stop_gradient",
     "summary",
     "to_numpy",

@@ -203,6 +203,26 @@ class Backend(ABC):
     def seed(self, seed: int) -> None:
         """Reset this framework's random state, from which dropout draws."""
 
+    def rng_state(self) -> dict[str, Any]:
+        """This framework's random state: numbers, strings and NumPy arrays by name. Only an adapter that has random
+        numbers of its own (``random_uniform``) needs this and the next.
+
+        Raises:
+            NotSupportedError: it cannot be read.
+        """
+        if self.function("random_uniform") is not None:
+            raise not_supported(self, "um.get_rng_state")
+        return {}
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to what ``rng_state`` returned, in this process or another.
+
+        Raises:
+            ArgumentError, NotSupportedError: it cannot be set.
+        """
+        if state:
+            raise not_supported(self, "um.set_rng_state")
+
     # ------------------------------------------------------------------ defaults that may stand
     def accelerate(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """A faster version of ``fn``, a pure function of tensors and Python scalars that is called often with the same
@@ -263,6 +283,19 @@ class Backend(ABC):
             NotSupportedError: the framework has no such thing.
         """
         raise not_supported(self, "um.checkpoint")
+
+    def call_host(
+        self,
+        fn: Callable[..., np.ndarray[Any, Any]],
+        tensors: list[Tensor],
+        shape: tuple[int, ...],
+        dtype: str,
+    ) -> Tensor | None:
+        """``fn`` of the tensors as NumPy arrays, on the host, whenever the computation runs: for numbers that a compiled
+        program is to draw anew each time and that its framework cannot compute. No gradient goes through. None where the
+        framework needs no such thing; then they are computed by ops.
+        """
+        return None
 
     def is_trace_error(self, error: BaseException) -> bool:
         """Whether a native error says that the value of a tensor was asked for while its computation was traced."""
@@ -384,7 +417,8 @@ OPTIONAL: dict[str, str] = {
     "gru": "(x, h0, weights, num_layers, bidirectional, dropout) as lstm -> (y, h)",
     "lstm_layer": "(x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, reverse) one direction of one layer -> (y, h, c)",
     "gru_layer": "(x, h0, w_ih, w_hh, b_ih, b_hh, reverse) -> (y, h)",
-    "random_uniform": "(shape, dtype, device) in [0, 1), from the framework's random state",
+    "random_uniform": "(shape, dtype, device) in [0, 1), from the framework's random state; without it all random "
+    "numbers come from unimodule's own generator",
 }
 """Ops of neural networks whose default composition an adapter will want to override. Any other public op may be too."""
 

@@ -32,6 +32,7 @@ _NO_TENSORS: tuple[type, ...] = (bool, int, float, complex, str, type(None), lis
 _by_type: dict[type, Backend | None] = dict.fromkeys(_NO_TENSORS)
 _lookups: list[Callable[[], object]] = []
 _seed: int | None = None
+_rng_states: dict[str, dict[str, Any]] = {}  # of backends that are not in use yet
 _default: str | None = None
 _override: contextvars.ContextVar[str | None] = contextvars.ContextVar("unimodule_backend", default=None)
 
@@ -193,6 +194,8 @@ def _load(about: BackendInfo) -> Backend:
             ) from error
         if _seed is not None:
             backend.seed(_seed)
+        if (state := _rng_states.pop(about.name, None)) is not None:
+            backend.set_rng_state(state)
         _loaded[about.name] = backend
         return backend
 
@@ -207,8 +210,31 @@ def seed_all(seed: int) -> None:
     global _seed
     with _lock:
         _seed = seed
+        _rng_states.clear()
         for backend in _loaded.values():
             backend.seed(seed)
+
+
+def rng_states() -> tuple[int | None, dict[str, dict[str, Any]]]:
+    """The seed for backends that will be used later, and the random state of each that is in use."""
+    with _lock:
+        waiting = dict(_rng_states)
+        return _seed, waiting | {name: b.rng_state() for name, b in _loaded.items() if name in infos()}
+
+
+def restore_rng_states(seed: int | None, states: Mapping[str, dict[str, Any]]) -> None:
+    """What ``rng_states`` returned, for backends in use and for those that will be used later."""
+    global _seed
+    with _lock:
+        _seed = seed
+        _rng_states.clear()
+        for name in states.keys() - _loaded.keys():
+            _rng_states[name] = states[name]
+        for name, backend in _loaded.items():
+            if name in states:
+                backend.set_rng_state(states[name])
+            elif seed is not None:  # it was not in use then, and would have begun with this
+                backend.seed(seed)
 
 
 # ---------------------------------------------------------------------- the current backend

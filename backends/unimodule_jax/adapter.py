@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -162,6 +162,12 @@ class JaxBackend(Backend):
     # ------------------------------------------------------------------ random state
     def seed(self, seed: int) -> None:
         random.STATE.reset(seed)
+
+    def rng_state(self) -> dict[str, Any]:
+        return random.STATE.state()
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        random.STATE.restore(state)
 
     def fresh_key(self) -> Tensor:
         """A random key for one call of a compiled function, to be passed to it and given to :meth:`use_key` inside."""

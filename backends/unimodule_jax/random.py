@@ -21,13 +21,15 @@ from __future__ import annotations
 import contextvars
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from unimodule.errors import ArgumentError
 
 from ._jit import Array, jit
 from .casting import require
@@ -53,12 +55,39 @@ class Stream:
         with self._lock:
             self._key, self._count = key, 0
 
+    def state(self) -> dict[str, Any]:
+        """The key and the count, as numbers."""
+        with self._lock:
+            key = self._made_key()
+            implementation = str(jax.random.key_impl(key))
+            return {"key": np.array(jax.random.key_data(key)), "kind": implementation, "count": self._count}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to what ``state`` returned.
+
+        Raises:
+            ArgumentError: it is something else.
+        """
+        try:
+            with jax.ensure_compile_time_eval():
+                data = jnp.asarray(np.asarray(state["key"], np.uint32))
+                key = jax.random.wrap_key_data(data, impl=str(state["kind"]))
+            count = int(state["count"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArgumentError(f"not a state of backend 'jax': {error}") from error
+        with self._lock:
+            self._key, self._count = key, count
+
+    def _made_key(self) -> Array:
+        if self._key is None:  # made late: a key lives on a device, and asking for one starts JAX
+            self._key = _make_key(secrets.randbits(64))
+        return self._key
+
     def draw(self) -> Draw:
         """A key and number that no other draw has."""
         with self._lock:
-            if self._key is None:  # made late: a key lives on a device, and asking for one starts JAX
-                self._key = _make_key(secrets.randbits(64))
-            elif self._count > _WORD:
+            self._made_key()
+            if self._count > _WORD:
                 with jax.ensure_compile_time_eval():
                     self._key, self._count = jax.random.split(self._key, 1)[0], 0
             count = np.uint32(self._count)

@@ -24,6 +24,7 @@ from . import (
     random,
     recurrent,
     reductions,
+    seeding,
     shape,
     tracing,
 )
@@ -124,12 +125,12 @@ class MXNetBackend(Backend):
             )
         return gradients.value_and_grad(fn, values)
 
-    def compile(
     def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
         if tracing.recording_here() is not None:
             raise not_supported(self, "watching gradients in compiled functions")
         return gradients.watch(x, note)
 
+    def compile(
         self, fn: Callable[[list[Tensor]], list[Tensor]], **options: Any
     ) -> Callable[[list[Tensor]], list[Tensor]]:
         return tracing.compile_function(fn, options)
@@ -138,6 +139,23 @@ class MXNetBackend(Backend):
         if tracing.recording_here() is not None:
             raise CompileError("a compiled function cannot reset the random state; do it around the call")
         random.seed(seed)
+        seeding.seed(seed)
+
+    def rng_state(self) -> dict[str, Any]:
+        """See the contract. MXNet's own generators, from which no op of unimodule draws, cannot be read."""
+        return random.state()
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        random.restore(state)
+
+    def call_host(
+        self,
+        fn: Callable[..., np.ndarray[Any, Any]],
+        tensors: list[Tensor],
+        shape: tuple[int, ...],
+        dtype: str,
+    ) -> Tensor:
+        return tracing.on_host(fn, tensors, shape, dtype, str(tensors[0].ctx))
 
 
 def _context(device: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from autograd.tracer import getval
 
 from unimodule import dtypes
 from unimodule.backend import REQUIRED, Backend, Tensor
+from unimodule.errors import ArgumentError
 
 from . import INFO, elementwise, indexing, mapping, reductions, shaping, tape
 
@@ -74,16 +75,29 @@ class NumpyBackend(Backend):
     ) -> tuple[Tensor, Any, list[Tensor]]:
         return tape.value_and_grad(fn, values)
 
-    def vmap(
     def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
         return tape.watch(x, note)
 
+    def vmap(
         self, fn: Callable[[list[Tensor]], list[Tensor]], values: list[Tensor], axes: list[int]
     ) -> list[Tensor]:
         return mapping.vmap(fn, values, axes)
 
     def seed(self, seed: int) -> None:
         self._generator = np.random.Generator(np.random.Philox(seed))
+
+    def rng_state(self) -> dict[str, Any]:
+        return dict(self._generator.bit_generator.state)
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        philox = np.random.Philox()
+        try:
+            inner = {name: np.asarray(value, np.uint64) for name, value in state["state"].items()}
+            whole: Any = {**state, "state": inner, "buffer": np.asarray(state["buffer"], np.uint64)}
+            philox.state = whole
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArgumentError(f"not a state of backend 'numpy': {error}") from error
+        self._generator = np.random.Generator(philox)
 
     def _random_uniform(self, shape: tuple[int, ...], dtype: str, device: str) -> Tensor:
         # Multiples of 2**-bits are exact in the dtype: rounding never reaches 1.

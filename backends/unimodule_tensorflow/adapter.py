@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,6 +151,12 @@ class TensorFlowBackend(Backend):
     # ------------------------------------------------------------------ random state
     def seed(self, seed: int) -> None:
         random.seed(operator.index(seed))
+
+    def rng_state(self) -> dict[str, Any]:
+        return random.state()
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        random.restore(state)
 
     # ------------------------------------------------------------------ precision
     @contextmanager

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from unimodule.backend import Tensor
+from unimodule.errors import ArgumentError
 
 from ._framework import raw, tf
 from ._tools import dims, scalar, vector
@@ -44,6 +45,30 @@ def seed(value: int) -> None:
     with tf.init_scope(), tf.device("/CPU:0"):
         key.assign(tf.constant([value % 2**64], tf.uint64))
         counter.assign(tf.constant([0, 0], tf.uint64))
+
+
+def state() -> dict[str, Any]:
+    """The key and the counter."""
+    key, counter = _variables()
+    return {"key": key.numpy(), "counter": counter.numpy()}
+
+
+def restore(state: Mapping[str, Any]) -> None:
+    """Go back to what ``state`` returned.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    key, counter = _variables()
+    try:
+        values = [np.asarray(state[name], np.uint64) for name in ("key", "counter")]
+        if [value.shape for value in values] != [(1,), (2,)]:
+            raise ValueError("a key of one word and a counter of two")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArgumentError(f"not a state of backend 'tensorflow': {error}") from error
+    with tf.init_scope(), tf.device("/CPU:0"):
+        key.assign(tf.constant(values[0]))
+        counter.assign(tf.constant(values[1]))
 
 
 class Stream:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unimodule.backend import Backend, BackendInfo, Tensor
-from unimodule.errors import OutOfRangeError
+from unimodule.errors import ArgumentError, OutOfRangeError
 
 from . import (
     INFO,
@@ -118,6 +118,22 @@ class TorchBackend(Backend):
     def seed(self, seed: int) -> None:
         # PyTorch's own generators, on every device: its kernels for dropout draw from no other.
         torch.manual_seed(seed)
+
+    def rng_state(self) -> dict[str, Any]:
+        state = {"cpu": torch.get_rng_state().numpy().copy()}
+        if torch.cuda.is_initialized():  # before that, its generators have nothing but the seed
+            state |= {f"gpu:{i}": s.numpy().copy() for i, s in enumerate(torch.cuda.get_rng_state_all())}
+        return state
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        try:
+            generators = {name: torch.from_numpy(np.array(value, np.uint8)) for name, value in state.items()}
+            torch.set_rng_state(generators.pop("cpu"))
+            for name, value in generators.items():
+                if (index := int(name.removeprefix("gpu:"))) < torch.cuda.device_count():
+                    torch.cuda.set_rng_state(value, index)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ArgumentError(f"not a state of backend 'torch': {error}") from error
 
     def check_indices(self, indices: Tensor, size: int, low: int = 0) -> None:
         if indices.is_cuda or not tensors.is_concrete(indices) or not indices.numel():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import dtypes
+from .._changes import changes
 from ..errors import BackendMismatchError, DtypeError, ModuleError, ShapeError
 from ..ops._dispatch import kernel
 from ..ops._staging import refuse_assignment
 from ..registry import find_backend
-from ._tree import NOTHING, OWN, Tree, changes, not_initialised
+from ._tree import NOTHING, OWN, Tree, not_initialised
 from .parameter import Buffer, Constant, Parameter, Variable
 
 if TYPE_CHECKING:

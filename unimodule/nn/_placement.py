@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from .. import _random, dtypes, registry
+from .._changes import changes
 from ..backend import Backend
 from ..errors import BackendMismatchError, DtypeError, ModuleError
 from ..registry import get_backend, parse_device
 from ._attributes import Attributes
-from ._tree import NOTHING, OWN, Tree, bind_lock, changes, not_initialised
+from ._tree import NOTHING, OWN, Tree, bind_lock, not_initialised
 from .parameter import Constant, Variable
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from .._changes import changes
 from ..backend import Backend
 from ..errors import ArgumentError, ModuleError
 from .parameter import Buffer, Constant, Parameter, Variable
@@ -17,17 +18,6 @@ NOTHING: frozenset[type] = frozenset()
 OWN = ("_variables", "_modules")
 bind_lock = threading.RLock()
 """Held while nets are bound and lazy parameters get their shapes."""
-
-
-class _Changes:
-    """Counts changes to any module that a compiled program may depend on: attributes, modes, which variables there are.
-    Values of variables do not count.
-    """
-
-    count = 0
-
-
-changes = _Changes()
 
 
 class Tree:

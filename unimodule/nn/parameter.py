@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import dtypes
+from .._changes import changes
 from .._random import Stream, generator, reserve
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, DtypeError, ShapeError, UninitializedError
@@ -315,8 +316,6 @@ class Parameter(Variable):
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
-        from ._tree import changes
-
         self.trainable = bool(flag)
         if self._backend is not None and self._value is not None:
             self._store(self._backend.set_trainable(self._value, self.trainable), self._backend)

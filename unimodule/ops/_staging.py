@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import Tensor
+from .._draws import Reserved
+from ..backend import Backend, Tensor
 from ..errors import CompileError
-from . import conversion, indexing, joining
+from . import arithmetic, conversion, creation, indexing, joining
 from ._dispatch import DEFAULTS
 
 Values = list[Tensor]
+Body = Callable[[Values, Values], tuple[Values, Values]]
 
 
 class _Inside(threading.local):
@@ -53,6 +55,60 @@ def refuse_assignment(name: str) -> None:
             f"{name!r} was assigned inside a function given to ops.{_inside.op} while compiling; return the new value from "
             "that function and assign it outside, or call eval() if it is a running statistic"
         )
+
+
+class Steps:
+    """What each step of a loop draws: from a part of one draw, by the step's number, whatever runs the loop. Where the
+    backend draws from its framework's state, nothing is done.
+
+    Args:
+        backend: where the loop runs.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._draws = Reserved(backend)
+
+    def call(self, fn: Callable[[Values], Any], number: int, values: Values) -> Any:
+        """``fn(values)``, drawing from the part of that number."""
+        with self._draws.part(number):
+            return fn(values)
+
+    def numbered(self, loop: Callable[..., Values], done: int) -> Callable[..., Values]:
+        """A ``while_loop`` with a count of steps among its values; so many are done. Tests draw from the even parts."""
+        if not self._draws.on:
+            return loop
+
+        def run(
+            cond_fn: Callable[[Values], Tensor],
+            body_fn: Callable[[Values], Values],
+            values: Values,
+            max_iters: int | None,
+        ) -> Values:
+            def test(values: Values) -> Tensor:
+                with self._draws.part(arithmetic.multiply(values[-1], 2)):
+                    return cond_fn(values[:-1])
+
+            def body(values: Values) -> Values:
+                number = values[-1]
+                with self._draws.part(arithmetic.add(arithmetic.multiply(number, 2), 1)):
+                    return [*body_fn(values[:-1]), arithmetic.add(number, 1)]
+
+            count = creation.full((), done, dtype="int32", like=values[0])
+            return loop(test, body, [*values, count], max_iters)[:-1]
+
+        return run
+
+    def of_slices(self, body: Body, xs: Values, length: int) -> tuple[Body, Values]:
+        """The body of a ``scan``, and what it goes along, with the steps' numbers last."""
+        if not self._draws.on:
+            return body, xs
+
+        def step(carry: Values, slices: Values) -> tuple[Values, Values]:
+            with self._draws.part(slices[-1]):
+                return body(carry, slices[:-1])
+
+        like = {"like": xs[0]} if xs else {"backend": self._draws.backend.info.name}
+        return step, [*xs, creation.arange(length, dtype="int32", **like)]
 
 
 def _cond(
@@ -105,4 +161,4 @@ def scan_in_python(
 
 DEFAULTS.update({"cond": _cond, "while_loop": _while_loop, "scan": scan_in_python})
 
-__all__ = ["refuse_assignment", "scan_in_python", "staged"]
+__all__ = ["Steps", "refuse_assignment", "scan_in_python", "staged"]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .. import dtypes, ops
+from .. import _draws, dtypes, ops
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ._dispatch import adopt, call, declare, expect_tensor, gather
@@ -106,7 +106,11 @@ def scaled_dot_product_attention(
         scale = 1.0 / math.sqrt(backend.shape(q)[-1])
     dropped = dropout_p == 1  # of everything nothing is left: adapters see 0 <= dropout_p < 1
     p = 0.0 if dropped else float(dropout_p)
-    y = call(backend, "scaled_dot_product_attention", q, k, v, mask, p, is_causal, float(scale))
+    arguments = (q, k, v, mask, p, is_causal, float(scale))
+    if p and _draws.everywhere():  # masks that are the same on every backend: not the adapter's own
+        y = scaled_dot_product_attention_(*arguments)
+    else:
+        y = call(backend, "scaled_dot_product_attention", *arguments)
     return ops.multiply(y, 0.0) if dropped else y
 
 

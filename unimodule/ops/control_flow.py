@@ -9,20 +9,21 @@ numbers and NumPy arrays in it become tensors. What a function closes over, para
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
+from .._draws import Reserved
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, BackendMismatchError, DtypeError, ShapeError
 from ..registry import find_backend
 from . import creation, datatypes
-from ._dispatch import ARRAYS, SCALARS, creation_backend, is_scalar, kernel
+from ._dispatch import ARRAYS, creation_backend, is_scalar, kernel
 from ._explain import NUMPY
-from ._staging import scan_in_python, staged
+from ._predicates import check_scalar, common_length, count_of, is_bool, kind_name, known_bound, truth
+from ._staging import Steps, scan_in_python, staged
 from ._structure import flatten, flatten_as, unflatten
 
 Tree = Any
@@ -56,10 +57,12 @@ def cond(pred: Any, true_fn: Callable[..., Tree], false_fn: Callable[..., Tree],
     leaves, structure = flatten(operands)
     backend = _common("cond", [*leaves, pred])
     leaves = _tensors("cond", backend, leaves, others=True)
-    _check_scalar("cond", backend, pred)
+    check_scalar("cond", backend, pred)
+    draws = Reserved(backend)
     if is_scalar(pred) or isinstance(pred, ARRAYS) or backend.is_concrete(pred):
-        chosen = true_fn if _truth(backend, pred) else false_fn
-        out, result = flatten(chosen(*unflatten(structure, leaves)))
+        chosen = true_fn if truth(backend, pred) else false_fn
+        with draws.part():
+            out, result = flatten(chosen(*unflatten(structure, leaves)))
         return unflatten(result, _tensors("cond", backend, out, leaves))
     where = [i for i, leaf in enumerate(leaves) if find_backend(leaf) is backend]
     seen: list[tuple[Any, Kinds]] = []
@@ -69,7 +72,8 @@ def cond(pred: Any, true_fn: Callable[..., Tree], false_fn: Callable[..., Tree],
             given = list(leaves)
             for i, value in zip(where, values, strict=True):
                 given[i] = value
-            tree = fn(*unflatten(structure, given))
+            with draws.part():
+                tree = fn(*unflatten(structure, given))
             if not seen:
                 out, result = flatten(tree)
                 out = _tensors("cond", backend, out, values)
@@ -81,7 +85,7 @@ def cond(pred: Any, true_fn: Callable[..., Tree], false_fn: Callable[..., Tree],
 
         return staged("cond", run)
 
-    if not _is_bool(backend, pred):
+    if not is_bool(backend, pred):
         pred = pred != 0
     out = kernel(backend, "cond")(
         pred, branch("true_fn", true_fn), branch("false_fn", false_fn), [leaves[i] for i in where]
@@ -114,15 +118,17 @@ def while_loop(
         >>> ops.while_loop(lambda x: ops.sum(x) > 1, lambda x: x / 2, np.array([3.0, 4.0])).tolist()
         [0.375, 0.5]
     """
-    limit = None if max_iters is None else _count("while_loop: max_iters", max_iters)
+    limit = None if max_iters is None else count_of("while_loop: max_iters", max_iters)
     values, structure, backend = _carry("while_loop", init)
     kinds = _kinds(backend, values)
 
     def test(values: list[Tensor]) -> Any:
         pred = cond_fn(unflatten(structure, values))
-        _check_scalar("while_loop: cond_fn", backend, pred)
-        if not isinstance(pred, bool | np.bool_) and not _is_bool(backend, pred):
-            raise DtypeError("ops.while_loop: cond_fn expected to return a bool, got " + _name(backend, pred))
+        check_scalar("while_loop: cond_fn", backend, pred)
+        if not isinstance(pred, bool | np.bool_) and not is_bool(backend, pred):
+            raise DtypeError(
+                "ops.while_loop: cond_fn expected to return a bool, got " + kind_name(backend, pred)
+            )
         return pred
 
     def step(values: list[Tensor]) -> list[Tensor]:
@@ -130,18 +136,20 @@ def while_loop(
         return _alike(who, backend, kinds, flatten_as(structure, body_fn(unflatten(structure, values)), who))
 
     native = backend.function("while_loop") is not None
+    draws = Steps(backend)
     done = 0
     while limit is None or done < limit:
-        pred = test(values)
+        pred = draws.call(test, 2 * done, values)
         known = isinstance(pred, bool | np.bool_) or backend.is_concrete(pred)
         if not known or (native and not all(backend.is_concrete(v) for v in values)):
             left = None if limit is None else limit - done
             tensor_test = staged("while_loop", lambda values: _as_tensors(backend, [test(values)])[0])
-            values = kernel(backend, "while_loop")(tensor_test, staged("while_loop", step), values, left)
+            loop = draws.numbered(kernel(backend, "while_loop"), done)
+            values = loop(tensor_test, staged("while_loop", step), values, left)
             break
-        if not _truth(backend, pred):
+        if not truth(backend, pred):
             break
-        values = step(values)
+        values = draws.call(step, 2 * done + 1, values)
         done += 1
     return unflatten(structure, values)
 
@@ -192,7 +200,7 @@ def _scan(
     x_leaves, x_structure = flatten(xs)
     values, structure, backend = _carry(name, init, x_leaves)
     slices = _tensors(name, backend, x_leaves, values)
-    count = _length(name, backend, slices, length)
+    count = common_length(name, backend, slices, length)
     kinds = _kinds(backend, values)
     seen: list[tuple[Any, Kinds]] = []
 
@@ -215,14 +223,17 @@ def _scan(
         seen.append((y_structure, _kinds(backend, ys)))
         return new, ys
 
+    draws = Steps(backend)
     if count == 0:
         blank = [creation.zeros(backend.shape(x)[1:], dtype=backend.dtype(x), like=x) for x in slices]
         _, ys = step(values, blank)
         ys = [creation.zeros((0, *backend.shape(y)), dtype=backend.dtype(y), like=y) for y in ys]
     elif (native := backend.function("scan")) and not all(backend.is_concrete(t) for t in (*values, *slices)):
-        values, ys = native(staged(name, step), values, slices, count, reverse)
+        body, rows = draws.of_slices(staged(name, step), slices, count)
+        values, ys = native(body, values, rows, count, reverse)
     else:
-        values, ys = scan_in_python(step, values, slices, count, reverse)
+        body, rows = draws.of_slices(step, slices, count)
+        values, ys = scan_in_python(body, values, rows, count, reverse)
     return unflatten(structure, values), unflatten(seen[0][0], ys)
 
 
@@ -248,7 +259,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[[Tensor, Tree], Tree], i
         [8.0, 16.0]
     """
     values, structure, backend = _carry("fori_loop", init, [lower, upper])
-    start, stop = (_bound(backend, b) for b in (lower, upper))
+    start, stop = (known_bound(backend, b) for b in (lower, upper))
     init = unflatten(structure, values)
     if isinstance(start, int) and isinstance(stop, int):
         if stop <= start:
@@ -384,70 +395,6 @@ def _fits(number: Any, dtype: str) -> bool:
     if isinstance(number, bool):
         return dtype == "bool"
     return dtypes.is_floating(dtype) or (isinstance(number, int) and dtype != "bool")
-
-
-# ---------------------------------------------------------------------- numbers
-def _check_scalar(who: str, backend: Backend, x: Any) -> None:
-    if is_scalar(x):
-        return
-    if not isinstance(x, ARRAYS) and find_backend(x) is not backend:
-        raise DtypeError(f"ops.{who} expected a bool tensor, got {type(x).__name__}")
-    if (shape := tuple(x.shape)) != ():
-        raise ShapeError(
-            f"ops.{who} expected a bool tensor without axes, got shape {shape}; use ops.all or ops.any"
-        )
-
-
-def _name(backend: Backend, x: Any) -> str:
-    return type(x).__name__ if isinstance(x, (*SCALARS, *ARRAYS)) else backend.dtype(x)
-
-
-def _is_bool(backend: Backend, x: Any) -> bool:
-    return not is_scalar(x) and dtypes.canonical(x.dtype) == "bool"
-
-
-def _truth(backend: Backend, x: Any) -> bool:
-    return bool(x) if is_scalar(x) or isinstance(x, ARRAYS) else bool(backend.to_numpy(x))
-
-
-def _count(what: str, n: Any) -> int:
-    try:
-        number = -1 if isinstance(n, bool) else operator.index(n)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ArgumentError(f"ops.{what} expected an integer of at least 0, got {n!r}")
-    return number
-
-
-def _bound(backend: Backend, b: Any) -> Any:
-    """A bound of a loop as an int where it is known, else as it is."""
-    _check_scalar("fori_loop", backend, b)
-    integral = isinstance(b, int) if is_scalar(b) else np.dtype(dtypes.canonical(b.dtype)).kind in "iu"
-    if not integral or isinstance(b, bool):
-        raise DtypeError(f"ops.fori_loop expected integers as bounds, got {_name(backend, b)}")
-    return (
-        int(b)
-        if is_scalar(b) or isinstance(b, ARRAYS)
-        else int(backend.item(b))
-        if backend.is_concrete(b)
-        else b
-    )
-
-
-def _length(name: str, backend: Backend, slices: list[Tensor], length: int | None) -> int:
-    lengths = set()
-    for x in slices:
-        if not backend.shape(x):
-            raise ShapeError(f"ops.{name} expected xs with an axis to go along, got shape ()")
-        lengths.add(backend.shape(x)[0])
-    if length is not None:
-        lengths.add(_count(f"{name}: length", length))
-    if len(lengths) > 1:
-        raise ShapeError(f"ops.{name} expected one length, got {', '.join(str(n) for n in sorted(lengths))}")
-    if not lengths:
-        raise ArgumentError(f"ops.{name} expected length where xs has no tensors")
-    return int(lengths.pop())
 
 
 __all__ = ["cond", "fori_loop", "map", "scan", "while_loop"]

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import _random, dtypes, ops
+from .. import _draws, _threefry, dtypes
 from ..backend import Backend, Tensor
-from ..errors import DtypeError, running_modules
+from ..errors import DtypeError, NotSupportedError, running_modules
 from ..registry import parse_device
-from ._dispatch import DEFAULTS, call, creation_backend, unary
+from . import _portable
+from ._dispatch import DEFAULTS, call, creation_backend, expect_tensor, unary
 
 
 def random_uniform(
@@ -49,8 +50,8 @@ def random_uniform(
         raise DtypeError(f"random_uniform expected a floating dtype, got {kind}")
     sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     place = _place(found, like, device)
-    if found.function("random_uniform") is None:
-        return found.from_numpy(_host_uniform(sizes, kind), kind, place)
+    if _draws.portable(found):
+        return _portable.uniform(found, sizes, kind, place)
     return call(found, "random_uniform", sizes, kind, place)
 
 
@@ -62,23 +63,14 @@ def _place(backend: Backend, like: Tensor | None, device: str | None) -> str:
     return next((m.device for m in running_modules() if m.backend == backend.info.name and m.device), "cpu")
 
 
-# ---------------------------------------------------------------------- for adapters without random numbers
-_HOST_STREAM = 2**63  # beside the streams of parameters, so that drawing a mask moves no initial value
-_host: tuple[Any, np.random.Generator | None] = (None, None)
-
-
-def _host_uniform(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    """Bits from NumPy's Philox. Below float32 they are drawn coarsely enough never to round up to 1."""
-    global _host
-    root = _random._root
-    if _host[0] is not root:
-        _host = root, _random.generator((*root, _HOST_STREAM))
-    generator = _host[1]
-    assert generator is not None
-    if dtype in ("float16", "bfloat16"):
-        bits = {"float16": 11, "bfloat16": 8}[dtype]
-        return generator.integers(0, 2**bits, shape).astype(np.float32) / np.float32(2**bits)
-    return generator.random(shape, dtype=np.dtype(dtype).type)
+def _host_uniform(shape: tuple[int, ...], dtype: str, device: str) -> np.ndarray[Any, Any]:
+    """What an adapter without random numbers has: the portable generator's."""
+    stream = _draws.current()
+    draw = stream.take()
+    if (known := stream.host_key()) is None:
+        raise NotSupportedError("random numbers on the host, inside a compiled program")
+    key, first = known
+    return _threefry.uniform(key, first + draw, shape, dtype)
 
 
 DEFAULTS["random_uniform"] = _host_uniform
@@ -103,8 +95,9 @@ def dropout(x: Tensor, p: float) -> Tensor:
         >>> sorted(set(ops.dropout(np.ones(100), 0.5).tolist()))
         [0.0, 2.0]
     """
-    mask = ops.random_uniform(tuple(x.shape), like=x) >= p
-    return x * ops.astype(mask, dtypes.canonical(x.dtype)) * (1 / (1 - p))
+    backend = expect_tensor("dropout", x)
+    kind = backend.dtype(x)
+    return x * _portable.keep(backend, backend.shape(x), p, kind, backend.device(x)) * (1 / (1 - p))
 
 
 __all__ = ["dropout", "random_uniform"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import ops
+from .. import _draws, ops
 from ..backend import Backend, Tensor
 from ..errors import DtypeError, ShapeError
 from ._dispatch import call, declare, gather
@@ -140,7 +140,8 @@ def _check_stack(name: str, shapes: list[tuple[int, ...]], w_ih: tuple[int, ...]
 def _call_stack(
     backend: Backend, default: Callable[..., Any], dropout: float, *args: Any
 ) -> tuple[Tensor, ...]:
-    if dropout >= 1:  # of everything nothing is left: adapters see 0 <= dropout < 1
+    # Of everything nothing is left: adapters see 0 <= dropout < 1. And masks that are the same on every backend are not theirs.
+    if dropout >= 1 or (dropout and _draws.everywhere()):
         return default(*args)  # type: ignore[no-any-return]
     return call(backend, default.__name__.rstrip("_"), *args)  # type: ignore[no-any-return]
 

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
+from .. import _draws
 from ..backend import Backend, Tensor
 from ..errors import CompileError
 from ..nn.module import Module
@@ -84,7 +85,13 @@ class Call(NamedTuple):
     def signature(self) -> Hashable:
         """All that a program depends on, but for batch and nets."""
         about = tuple(map(id, self.wanted)) if self.updates is None else signature(self.updates)
-        return (self.backend.info.name, tuple(self.sums), self.updates is None, about)
+        return (
+            self.backend.info.name,
+            _draws.portable(self.backend),
+            tuple(self.sums),
+            self.updates is None,
+            about,
+        )
 
 
 class Entry:
@@ -99,10 +106,7 @@ class Entry:
     __slots__ = ("_assigned", "_places", "_results", "_run", "_slots")
 
     def __init__(self, program: Program, nets: list[Module], call: Call) -> None:
-        run = program.run
-        self._run: Callable[..., Sequence[Tensor]] = getattr(run, "native", None) or (
-            lambda *tensors: run(list(tensors))
-        )
+        self._run = program.quick()
         updates = call.updates
         wanted = call.wanted if updates is None else [p for u in updates for p in u.parameters]
         self._results = 1 + len(wanted)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .._changes import changes
 from ..backend import Backend, Tensor
-from ..errors import ArgumentError, CompileError
+from ..errors import ArgumentError, CompileError, StateDictError
 from ..nn._calling import recorder
-from ..nn._tree import changes
 from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..optim import Optimizer

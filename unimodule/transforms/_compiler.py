@@ -12,10 +12,11 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from .. import _draws
+from .._changes import changes
 from ..backend import Backend, Tensor
 from ..errors import CompileError
 from ..nn._calling import recorder
-from ..nn._tree import changes
 from ..nn.module import Module
 from ..nn.parameter import Variable
 from ..registry import find_backend
@@ -44,10 +45,7 @@ class Entry:
     __slots__ = ("build", "places", "run", "written")
 
     def __init__(self, program: Program, nets: list[Module]) -> None:
-        run = program.run
-        self.run: Callable[..., list[Tensor]] = getattr(run, "native", None) or (
-            lambda *tensors: run(list(tensors))
-        )
+        self.run = program.quick()
         self.build = program.build
         found = sites(nets)
         self.places = [(module.__dict__, name) for module, name, _ in found]
@@ -180,7 +178,12 @@ class Compiler:
         self, backend: Backend, args: Tree, kwargs: Tree, nets: list[Module], tensors: list[Tensor]
     ) -> tuple[Program, list[Tensor]]:
         """The program of a signature, made where there is none, and its outputs."""
-        signature = (backend.info.name, of_arguments((args, kwargs), backend), *map(of_net, nets))
+        signature = (
+            backend.info.name,
+            _draws.portable(backend),
+            of_arguments((args, kwargs), backend),
+            *map(of_net, nets),
+        )
         program = self._programs.get(signature)
         if program is None or not program.is_of(nets):
             with building:

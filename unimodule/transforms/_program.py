@@ -1,18 +1,20 @@
 """A program: one signature of a function, recorded as a pure function of a flat list of tensors.
 
-The list holds the values of the nets' variables and then the tensors among the arguments. Buffers that the function
-assigned come back behind its own outputs, so no value is ever baked in and none is left behind.
+The list holds the values of the nets' variables and then the tensors among the arguments; last, where the backend draws
+from the portable bit generator, the key and number of the first draw. Buffers that the function assigned come back behind
+its own outputs, so no value is ever baked in and none is left behind.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
+from .. import _draws
 from ..backend import Backend, Tensor
 from ..nn._calling import recorder
 from ..nn.module import Module, clones_only
@@ -90,7 +92,34 @@ class Program:
         """The buffers that the function assigns: number of the module in ``modules_of(nets)``, and name."""
         self.build: Callable[[list[Tensor]], Any] = tuple
         """Puts outputs into the structure that the function returned."""
-        self.run = backend.compile(self._record, **options)
+        self._keyed = _draws.portable(backend)
+        self._draws: int | None = None  # until it is recorded
+        self._run = backend.compile(self._record, **options)
+
+    def run(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The outputs: the function's own, and the new values of buffers."""
+        if not self._keyed:
+            return self._run(tensors)
+        if self._draws is not None:
+            return self._run([*tensors, self._key(tensors, _draws.ROOT.advance(self._draws))])
+        outputs = self._run([*tensors, self._key(tensors, _draws.ROOT.advance(0))])
+        _draws.ROOT.advance(self._draws or 0)
+        return outputs
+
+    def quick(self) -> Callable[..., list[Tensor]]:
+        """``run`` with separate arguments and as little as possible around the native program, once it is recorded."""
+        run = self._run
+        native = getattr(run, "native", None) or (lambda *tensors: run(list(tensors)))
+        if not self._keyed:
+            return native
+        if not self._draws:
+            key = self._key([], (0, 0, 0))
+            return lambda *tensors: native(*tensors, key)
+        return lambda *tensors: native(*tensors, self._key(tensors, _draws.ROOT.advance(self._draws or 0)))
+
+    def _key(self, tensors: Sequence[Tensor], key: tuple[int, int, int]) -> Tensor:
+        device = self._backend.device(tensors[0]) if tensors else "cpu"
+        return self._backend.from_numpy(_draws.as_array(key), "int32", device)
 
     def is_of(self, nets: list[Module]) -> bool:
         """Whether these are the nets that it was made for, and not others at the same addresses."""
@@ -98,6 +127,14 @@ class Program:
 
     def _record(self, tensors: list[Tensor]) -> list[Tensor]:
         """The function, pure, from a flat list of tensors to another. Runs while the framework traces."""
+        if not self._keyed:
+            return self._record_drawing(tensors)
+        with _draws.drawing_from(_draws.Stream(tensors[-1])) as stream:
+            outputs = self._record_drawing(tensors[:-1])
+        self._draws = stream.count
+        return outputs
+
+    def _record_drawing(self, tensors: list[Tensor]) -> list[Tensor]:
         nets = [net for ref in self.nets if (net := ref()) is not None]
         given = {id(variable): tensors[i] for i, (_, _, variable) in enumerate(sites(nets))}
         clones, pairs = with_values(nets, given)

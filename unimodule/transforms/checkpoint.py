@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .._draws import Reserved
 from ..backend import Tensor
 from ..errors import CompileError
 from ..nn.module import Module, clones_only
@@ -62,6 +63,7 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
         backend = common_backend((args, kwargs))
         args, kwargs = prepare((args, kwargs), backend)
         materialize(function, args, kwargs)
+        draws = Reserved(backend)  # from its beginning each time that the function runs
         held: dict[int, Tensor] = {}
         for leaf in leaves((args, kwargs)):
             if isinstance(leaf, Module):
@@ -81,7 +83,7 @@ def checkpoint(fn: Callable[..., Any]) -> Callable[..., Any]:
                 lambda leaf: next(rest) if find_backend(leaf) is backend else leaf, (args, kwargs)
             )
             (new_args, new_kwargs), pairs = with_values(tree, given)
-            with clones_only([original for original, _ in pairs]):
+            with clones_only([original for original, _ in pairs]), draws.part():
                 result = function(*new_args, **new_kwargs)
             out, structure = flatten(result)
             made = assignments(pairs, given)

@@ -14,8 +14,8 @@ import functools
 import types
 from typing import Any, ClassVar, Self
 
+from .._changes import changes
 from ..errors import ArgumentError
-from ..nn._tree import changes
 from ..nn.module import Module
 from ..nn.parameter import Variable
 from ._compiler import Compiler

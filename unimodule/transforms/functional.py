@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes, registry
+from .. import _draws, dtypes, registry
 from ..backend import Backend, Tensor
-from ..errors import ArgumentError, BackendMismatchError, ShapeError, StateDictError
+from ..errors import ArgumentError, BackendMismatchError, NotSupportedError, ShapeError, StateDictError
 from ..nn._state import named_state
 from ..nn.module import Module, clones_only
 from ..nn.parameter import Buffer, Parameter, Variable
@@ -151,9 +152,24 @@ def materialize(fn: Callable[..., Any], args: Tree, kwargs: Any) -> None:
     nets = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Module)]
     if any(module._lazy for net in nets for module in net.modules()):
         (cloned_args, cloned_kwargs), pairs = with_values((args, kwargs), {})
-        fn(*cloned_args, **cloned_kwargs)
+        with _draws.untouched(), _generator_kept(common_backend((args, kwargs))):
+            fn(*cloned_args, **cloned_kwargs)
         for original, clone in pairs:
             original.learn_shapes(clone)
+
+
+@contextmanager
+def _generator_kept(backend: Backend) -> Iterator[None]:
+    """The framework's own generator stands where it stood at the end of the block, where it can be read: a run that only
+    finds shapes moves no later mask.
+    """
+    try:
+        state = backend.rng_state()
+    except NotSupportedError:
+        yield
+        return
+    yield
+    backend.set_rng_state(state)
 
 
 def functional_call(

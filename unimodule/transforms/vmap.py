@@ -6,10 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .._draws import Reserved
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, ModuleError, ShapeError
 from ..nn.module import Module
-from ..ops import moveaxis
+from ..ops import arange, moveaxis
 from ..ops._structure import flatten, unflatten
 from ..registry import find_backend
 from .functional import (
@@ -78,7 +79,19 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callabl
         structure: Any = None
         out: list[Any] = []
 
+        draws = Reserved(backend)
+        numbered = list(mapped)
+        if draws.on:  # each slice knows its number, to draw masks of its own
+            x, axis = mapped[0]
+            numbered.append((arange(backend.shape(x)[axis], dtype="int32", like=x), 0))
+
         def of_slices(slices: list[Tensor]) -> list[Tensor]:
+            if not draws.on:
+                return of_values(slices)
+            with draws.part(slices[-1]):
+                return of_values(slices[:-1])
+
+        def of_values(slices: list[Tensor]) -> list[Tensor]:
             nonlocal structure, out
             (new_args, new_kwargs), pairs = with_values(with_slices(slices), {})
             result = function(*new_args, **new_kwargs)
@@ -90,7 +103,7 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callabl
             out, structure = flatten(result)
             return [leaf for leaf in out if find_backend(leaf) is backend]
 
-        stacked = iter(backend.vmap(of_slices, [x for x, _ in mapped], [axis for _, axis in mapped]))
+        stacked = iter(backend.vmap(of_slices, [x for x, _ in numbered], [axis for _, axis in numbered]))
         result = unflatten(structure, [next(stacked) if find_backend(x) is backend else x for x in out])
         placed: list[tuple[Tensor, int]] = []
         skeleton_out = _spread("out_axes", out_axes, result, backend, placed)

@@ -12,6 +12,6 @@ recorder, to read a value or to write into an array, raises ``CompileError``.
 
 from .arrays import Traced
 from .compiled import compile_function
-from .recorder import is_constant, recording_here, value_and_grad
+from .recorder import is_constant, on_host, recording_here, value_and_grad
 
-__all__ = ["Traced", "compile_function", "is_constant", "recording_here", "value_and_grad"]
+__all__ = ["Traced", "compile_function", "is_constant", "on_host", "recording_here", "value_and_grad"]

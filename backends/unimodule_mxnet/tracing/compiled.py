@@ -8,7 +8,7 @@ from typing import Any
 
 from unimodule.errors import ArgumentError
 
-from .. import random
+from .. import seeding
 from ..loading import mx, thread
 from ..operators import Array
 from .patches import active
@@ -65,7 +65,7 @@ class CompiledFunction:
                 if self._steps is None:
                     self._record(values)
         if self._draws:
-            random.join()
+            seeding.join()
         slots = [*values, *self._blank]
         for step in self._steps:  # type: ignore[union-attr]
             step(slots, self._constants)

@@ -15,11 +15,11 @@ import numpy as np
 from unimodule.errors import CompileError, NotSupportedError
 
 from ..loading import mx, thread
-from ..operators import Array, ndarray, op, recording
+from ..operators import Array, array, ndarray, op, recording
 from . import patches, symbols
 from .arrays import NDArray, Traced, TracedArray, TracedLegacyArray, refuse_writing
 from .graph import Graph, Value
-from .steps import Differentiation, Segment, Step
+from .steps import Differentiation, HostCall, HostFunction, Segment, Step
 from .symbols import Kind, Operator
 
 _set_recording = mx.autograd.set_recording
@@ -208,6 +208,21 @@ class Trace:
                 )
 
     # ------------------------------------------------------------------ steps
+    def on_host(
+        self, fn: HostFunction, arrays: Sequence[Array], shape: tuple[int, ...], dtype: str, ctx: Any
+    ) -> Array:
+        """What ``fn`` gives whenever the function runs, right before the graph that is being recorded now. So that need
+        not end here, its arguments must come from before it.
+        """
+        given = [self.value(x) for x in arrays]
+        if any(value.graph is self.graph for value in given):
+            if self.differentiating:
+                raise CompileError("numbers drawn on the host cannot depend on what is differentiated")
+            self.close()
+        value = Value(Kind(shape, np.dtype(dtype)), ctx, slot=self.new_slot())
+        self.steps.append(HostCall(fn, [self.slot(v) for v in given], value))
+        return self.wrap(value)
+
     def close(self) -> None:
         """End the running stretch of the function; what follows goes into a graph of its own."""
         if self.graph.nodes:
@@ -273,6 +288,17 @@ def _not_recording() -> Iterator[None]:
 
 
 # ---------------------------------------------------------------------- the recording of this thread
+def on_host(
+    fn: HostFunction, arrays: Sequence[Array], shape: tuple[int, ...], dtype: str, context: str
+) -> Array:
+    """``fn`` of NumPy arrays as an array: now, or whenever the function that is being recorded runs."""
+    kind, _, index = context.partition("(")
+    ctx = mx.Context(kind, int(index.rstrip(")") or 0))
+    if (trace := recording_here()) is not None:
+        return trace.on_host(fn, arrays, shape, dtype, ctx)
+    return array(fn(*[x.asnumpy() for x in arrays]), dtype, ctx)
+
+
 def recording_here() -> Trace | None:
     """The recording that this thread makes now."""
     return patches.active.trace
@@ -330,4 +356,4 @@ def value_and_grad(
     return trace.value_and_grad(fn, values)
 
 
-__all__ = ["Trace", "is_constant", "record", "recording_here", "value_and_grad"]
+__all__ = ["Trace", "is_constant", "on_host", "record", "recording_here", "value_and_grad"]

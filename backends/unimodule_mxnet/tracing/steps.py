@@ -6,14 +6,16 @@ A step works on a list with an entry for every slot of the recording.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from unimodule.errors import CompileError, NotSupportedError
 
 from ..gradients import Blank, backward, mark, one_tape, zeros
 from ..loading import mx
-from ..operators import Array, check_call, detach, library, ndarray
+from ..operators import Array, array, check_call, detach, library, ndarray
 from . import symbols
 from .graph import Graph, Value
 
@@ -27,6 +29,7 @@ _copy = symbols.named("_np_copy")
 
 Flags = Sequence[tuple[str, Any]]
 Slots = list[Any]
+HostFunction = Callable[..., np.ndarray[Any, Any]]
 
 
 class Step(Protocol):
@@ -105,6 +108,22 @@ class Segment:
         arrays = [ndarray(_Handle(outputs[i])) for i in range(count.value)]
         for i, x in zip(self._outputs, arrays):  # noqa: B905  without the copy of a graph that has no inputs
             slots[i] = x
+
+
+class HostCall:
+    """An array that NumPy computes on the host, anew each time."""
+
+    def __init__(self, fn: HostFunction, arguments: list[int], result: Value) -> None:
+        self.graph = Graph()  # nothing of it runs in MXNet
+        self._fn, self._arguments, self._result = fn, arguments, result
+
+    def build(self, flags: Flags, fallback: tuple[int, Any]) -> None:
+        pass
+
+    def __call__(self, slots: Slots, constants: set[int]) -> None:
+        kind = self._result.kind
+        drawn = self._fn(*[slots[i].asnumpy() for i in self._arguments])
+        slots[self._result.slot or 0] = array(drawn, kind.dtype.name, self._result.ctx)
 
 
 class Differentiation:
