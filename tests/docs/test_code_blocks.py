@@ -7,6 +7,7 @@ what a block needs; where that is not installed the block is skipped, and the te
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 import shlex
@@ -17,7 +18,10 @@ import tomllib
 from pathlib import Path
 
 import blocks
+import click
 import pytest
+
+from unimodule_conformance import plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -81,11 +85,9 @@ def _unimodule(arguments: list[str]) -> None:
     from unimodule.cli import main
 
     command = main
-    for argument in arguments:
-        if argument.startswith("-") or not hasattr(command, "commands"):
-            break
-        assert argument in command.commands, f"unimodule has no command {argument!r}"
-        command = command.commands[argument]
+    if arguments and not arguments[0].startswith("-"):
+        command = main.get_command(click.Context(main), arguments[0])
+        assert command is not None, f"unimodule has no command {arguments[0]!r}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
     for argument in arguments:
         option = argument.partition("=")[0]
@@ -95,7 +97,11 @@ def _unimodule(arguments: list[str]) -> None:
 def _pytest(arguments: list[str]) -> None:
     markers = [line.partition(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]]
     for previous, argument in zip(["", *arguments], arguments, strict=False):
-        if previous == "-m":
+        if previous == "--pyargs":
+            assert importlib.util.find_spec(argument), f"there is no package {argument}"
+        elif previous.startswith("--unimodule-"):
+            assert previous in Path(plugin.__file__).read_text(encoding="utf-8"), f"no option {previous}"
+        elif previous == "-m":
             assert set(argument.replace("not ", "").split(" and ")) <= set(markers), f"no marker {argument!r}"
         elif previous not in ("-k", "-n") and not argument.startswith("-"):
             assert (ROOT / argument).exists(), f"there is no {argument}"
@@ -117,13 +123,21 @@ def _python(arguments: list[str]) -> None:
 def _tox(arguments: list[str]) -> None:
     environments = set()
     for line in (ROOT / "tox.ini").read_text(encoding="utf-8").splitlines():
-        if match := re.fullmatch(r"    ([a-z0-9-]+)(?:\{([\d, ]+)\})?", line):
-            environments |= {match[1] + version.strip() for version in (match[2] or "").split(",")}
+        if match := re.fullmatch(r"    ([a-z0-9-]+)(?:\{([\w, ]+)\})?", line):
+            environments |= {match[1] + part.strip() for part in (match[2] or "").split(",")}
     for previous, argument in zip(["", *arguments], arguments, strict=False):
         if argument == "--":
             break
         if previous == "-e":
             assert argument in environments, f"tox has no environment {argument!r}"
+
+
+def _divergences(arguments: list[str]) -> None:
+    from unimodule_conformance.divergences import __main__ as command
+
+    text = Path(command.__file__).read_text(encoding="utf-8")
+    for option in (a for a in arguments if a.startswith("--")):
+        assert f'"{option}"' in text, f"divergences has no {option}"
 
 
 def _anything(arguments: list[str]) -> None:
@@ -135,6 +149,7 @@ _COMMANDS = {
     "pip": _pip,
     "unimodule": _unimodule,
     "unimodule.cli": _unimodule,
+    "unimodule_conformance.divergences": _divergences,
     "pytest": _pytest,
     "python": _python,
     "tox": _tox,
