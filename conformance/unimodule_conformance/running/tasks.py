@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from .. import scripts
 from ..case import Case
 from ..checks.registry import CHECKS
 from ..outcome import Outcome, Status, Target
@@ -198,8 +199,6 @@ class Replay:
 def script(spec: Spec, target: Target, check: str, message: str) -> str:
     """A script that reproduces a failure, or a comment that says why there is none."""
     try:
-        from .. import scripts
-
         return scripts.script(spec, target, check, message)
     except Exception as error:
         return f"# No script could be written for this case: {type(error).__name__}: {error}\n# {spec.to_json()}\n"
