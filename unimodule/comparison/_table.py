@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .measure import INPUT_GRADIENT, KINDS, PARAMETER_GRADIENT
+from .measure import INPUT_GRADIENT, KINDS, PARAMETER_GRADIENT, TRAINED
 from .records import (
     AGREES,
     DIFFERS,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .report import Report
 
 _STYLE = {AGREES: "green", WEAK: "yellow", DIFFERS: "bold red"}
-_SHORT = {INPUT_GRADIENT: "input grad", PARAMETER_GRADIENT: "param grad"}
+_SHORT = {INPUT_GRADIENT: "input grad", PARAMETER_GRADIENT: "param grad", TRAINED: "trained param"}
 """Kinds whose names would make the table wider than a terminal."""
 
 _SHOWN = 20
@@ -59,29 +59,36 @@ def _errors(report: Report) -> Any:
 
     title = f"{report.net} in {report.dtype}, {report.mode} mode, against {report.reference} in float64"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Backend", overflow="fold")
+    table.add_column("Backend", overflow="fold", min_width=_width(report))
     table.add_column("Mode", no_wrap=True)
     table.add_column("Compared", no_wrap=True)
     for heading in ("Error", "Relative", "Units"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     for row in report.rows:
-        label = f"{row.label} {row.version}".rstrip()
+        labels = iter([row.label, row.version])
         if row.status != RAN:
-            table.add_row(label, "", "", "", "", "", Text(row.status, style="bold red"))
-            label = ""
+            failed = Text(row.status, style="bold red")
+            table.add_row(next(labels), "", "", "", "", "", failed)
         for mode in row.modes:
             name = mode.mode
             for kind, tensors in _kinds(mode):
                 worst = max(tensors, key=badness)
                 numbers = (_number(worst.absolute), _number(worst.relative), _units(worst.conditioned))
-                table.add_row(label, name, _counted(kind, len(tensors)), *numbers, _verdict(tensors))
-                label = name = ""
+                table.add_row(
+                    next(labels, ""), name, _counted(kind, len(tensors)), *numbers, _verdict(tensors)
+                )
+                name = ""
             if mode.status != RAN:
-                table.add_row(label, name, "", "", "", "", Text(mode.status, style="bold red"))
-                label = ""
+                failed = Text(mode.status, style="bold red")
+                table.add_row(next(labels, ""), name, "", "", "", "", failed)
         table.add_section()
     return table
+
+
+def _width(report: Report) -> int:
+    """Of the column with the backends, as far as a narrow terminal is to have it."""
+    return min(12, max((len(text) for row in report.rows for text in (row.label, row.version)), default=7))
 
 
 def _kinds(mode: ModeResult) -> list[tuple[str, list[TensorError]]]:
@@ -120,7 +127,7 @@ def _costs(report: Report) -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Backend", overflow="fold")
+    table.add_column("Backend", overflow="fold", min_width=_width(report))
     table.add_column("Mode", no_wrap=True)
     for heading in ("Forward", "Backward", "Step", "Compile", "Memory"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -131,7 +138,7 @@ def _costs(report: Report) -> Any:
                 continue
             times = [_time(mode.timings.get(what)) for what in ("forward", "backward", "step")]
             extra = "" if mode.compile_seconds is None else _seconds(mode.compile_seconds)
-            memory = "" if mode.peak_bytes is None else f"{mode.peak_bytes / 2**20:.1f} MiB"
+            memory = "" if mode.peak_bytes is None else f"{mode.peak_bytes / 2**20:.0f} MiB"
             table.add_row(label, mode.mode, *times, extra, memory)
             label = ""
     return table
@@ -146,8 +153,8 @@ def _time(timing: Timing | None) -> str:
 
 def _seconds(value: float) -> str:
     if value >= 1:
-        return f"{value:.2f} s"
-    return f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.0f} us"
+        return f"{value:.3g} s"
+    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.0f} us"
 
 
 # ---------------------------------------------------------------------- problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import sysconfig
@@ -66,11 +67,14 @@ def _everywhere(file: Path) -> bool:
 
 @functools.cache
 def _importable(name: str, file: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):
+    """Whether a fresh process with the same ``sys.path`` would import this file under that name."""
+    top, dot, _ = name.partition(".")
+    spec = importlib.machinery.PathFinder.find_spec(top)
+    if spec is None:
         return False
-    return spec is not None and spec.origin == file
+    if not dot:
+        return spec.origin == file
+    return any(Path(file).is_relative_to(folder) for folder in spec.submodule_search_locations or ())
 
 
 # ---------------------------------------------------------------------- in the other process

@@ -27,9 +27,10 @@ class Port(NamedTuple):
     """A tensor that goes into or comes out of a call's own code.
 
     Attributes:
-        side: "in" and "out" of the call, "to" and "from" a module that it calls, "own" for one of its own parameters.
+        side: "in" and "out" of the call, "to" and "from" a module that it calls, "own" for a parameter of its own, or one
+            of a module below it that its code uses directly.
         child: which of the modules that it calls, in their order; -1 where it is none.
-        place: where in the arguments or the result; a parameter's name.
+        place: where in the arguments or the result; a parameter's dotted name.
     """
 
     side: str
@@ -91,10 +92,10 @@ def evaluate(module: Module, arguments: Tree, given: Given, inside: Inside, grad
     inputs = {port: array for port, array in given.values.items() if port.side == "in"}
     inputs = {port: array for port, array in inputs.items() if same.get(port.place, port.place) == port.place}
     froms = {port: array for port, array in given.values.items() if port.side == "from"}
-    own = {name: p for name, p in module._variables.items() if getattr(p, "requires_grad", False)}
+    own = {name: p for name, p in module.named_parameters() if p.requires_grad}
     ports = [port for port, array in (inputs | froms).items() if is_float(array)]
     tensors = [_tensor(backend, (inputs | froms)[port]) for port in ports]
-    held = [module.__dict__[name] for name in own]
+    held = [parameter.data for parameter in own.values()]
     outputs: dict[Port, Tensor] = {}
     result: Tree = None
 
@@ -120,6 +121,11 @@ def evaluate(module: Module, arguments: Tree, given: Given, inside: Inside, grad
         _, values, slopes = backend.value_and_grad(run, [*held, *tensors])
         found = [Port("own", -1, name) for name in own] + ports
         back = {port: backend.to_numpy(slope) for port, slope in zip(found, slopes, strict=True)}
+        back = {
+            port: slope
+            for port, slope in back.items()
+            if "." not in port.place or port.side != "own" or slope.any()
+        }
     else:
         _, values = run([*held, *tensors])
         back = {}

@@ -7,7 +7,6 @@ every result may be off by; only one that does not is run shaken, to see how far
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..nn.module import Module
-from ..nn.parameter import Variable
 from ..transforms.functional import Tree
 from .collect import Call, Collected
 from .measure import PARAMETER_GRADIENT, Array, Case, Key
@@ -34,12 +32,21 @@ class _Noted(Exception):
 
 @dataclasses.dataclass
 class _Sum:
-    """The gradient of a parameter that is used in several calls: what each contributed."""
+    """The gradient of a parameter: what the calls that use it contributed.
 
-    variable: Variable
+    Attributes:
+        name: the parameter's.
+        total: the sum so far.
+        calls: which calls, and their arguments.
+        scale: the largest magnitude among the gradients in any of them.
+        pending: whether one call's contribution was not all that the backend had.
+    """
+
+    name: str
     total: Array
-    calls: list[tuple[Call, Tree]]
+    calls: list[tuple[Call, Tree]] = dataclasses.field(default_factory=list)
     scale: float = 0.0
+    pending: bool = False
 
 
 class Replay:
@@ -62,9 +69,7 @@ class Replay:
         self._modules = dict(reference.named_modules())
         self._results: dict[int, Tree] = {}
         self._slopes = any(call.slopes for call in found.calls.values())
-        self._uses = collections.Counter(
-            id(v) for c in found.calls.values() for v in self._modules[c.path]._variables.values()
-        )
+        self._names = {id(variable): name for name, variable in reference.named_variables()}
         self._sums: dict[int, _Sum] = {}
         self.records: list[LayerRecord] = []
         self.partings: list[Parting] = []
@@ -74,11 +79,13 @@ class Replay:
         if 0 in self._found.calls:
             with contextlib.suppress(_Noted):
                 self._visit(self._found.calls[0], hollow((case.inputs, {})))
-        forward = [r for r in self.records if r.direction == FORWARD]
-        backward = [r for r in self.records if r.direction == GRADIENT][::-1]
-        self.records = forward + backward
         for total in self._sums.values():
-            self._judge_sum(total)
+            if total.pending or len(total.calls) > 1:
+                self._judge_sum(total)
+        forward = [record for record in self.records if record.direction == FORWARD]
+        place = {record.order: i for i, record in enumerate(forward)}
+        backward = [record for record in self.records if record.direction == GRADIENT]
+        self.records = forward + sorted(backward, key=lambda record: -place.get(record.order, 0))
         self.partings = [
             Parting(r.path, r.type, r.call, r.direction, r.created, r.tolerance, r.detail)
             for r in self.records
@@ -171,16 +178,18 @@ class Replay:
         common = magnitude(own.slopes.values())
         for port, expected in own.slopes.items():
             if port.side == "own":
-                variable = self._modules[call.path]._variables[port.place]
-                if self._uses[id(variable)] > 1:
-                    self._add(variable, call, arguments, expected, common)
+                total = self._add(port, call, arguments, expected, common)
+                found = self._parameter_gradient(total.name)
+                if found is None:
                     continue
-                found = self._parameter_gradient(variable)
+                # It may be used elsewhere, too: what it is short of must wait for the rest.
+                if judge(Check(port, found, expected, common), Noise(), self._unit).wrong:
+                    total.pending = True
+                    continue
             else:
                 found = self._had(call, port, True)
                 found = np.zeros(expected.shape, "float32") if found is None else found
-            if found is not None:
-                checks.append(Check(port, found, expected, common))
+            checks.append(Check(port, found, expected, common))
         free = self._free.get((call.path, call.call))
         passed = [
             distance(check.found, self._free_array(ref))
@@ -289,25 +298,29 @@ class Replay:
         place = "" if port.side == "own" else port.place
         return f"{'the gradient of ' if backward else ''}{what}{place and ' ' + place}:"
 
-    # ------------------------------------------------------------------ parameters that are used more than once
-    def _parameter_gradient(self, variable: Variable) -> Array | None:
+    # ------------------------------------------------------------------ parameters, which may be used more than once
+    def _parameter_gradient(self, name: str) -> Array | None:
         values = self._found.modes[EAGER].values if EAGER in self._found.modes else {}
-        ref = values.get(Key(PARAMETER_GRADIENT, variable.name))
+        ref = values.get(Key(PARAMETER_GRADIENT, name))
         return None if ref is None else self._array(ref)
 
-    def _add(self, variable: Variable, call: Call, arguments: Tree, slope: Array, scale: float) -> None:
-        total = self._sums.setdefault(id(variable), _Sum(variable, np.zeros(slope.shape), []))
+    def _add(self, port: Port, call: Call, arguments: Tree, slope: Array, scale: float) -> _Sum:
+        path, _, name = port.place.rpartition(".")
+        variable = self._modules[call.path].get_submodule(path).parameter(name)
+        total = self._sums.get(id(variable))
+        if total is None:
+            total = self._sums[id(variable)] = _Sum(self._names[id(variable)], np.zeros(slope.shape))
         total.total = total.total + slope
         total.calls.append((call, arguments))
         total.scale = max(total.scale, scale)
+        return total
 
     def _judge_sum(self, total: _Sum) -> None:
-        """A parameter that is used more than once, by the noise of all the calls that use it."""
-        found = self._parameter_gradient(total.variable)
+        """The gradient of a parameter, by the noise of all the calls that use it."""
+        found = self._parameter_gradient(total.name)
         if found is None:
             return
-        scale = max(total.scale, magnitude([total.total]))
-        port = Port("own", -1, total.variable.name)
+        port, scale = Port("own", -1, total.name), max(total.scale, magnitude([total.total]))
         check = Check(port, found, total.total, scale)
         verdict = judge(check, Noise(), self._unit)
         if verdict.wrong and verdict.error is not None:
@@ -317,7 +330,8 @@ class Replay:
                 most += max((one.most for one in noise.values()), default=0.0)
                 spread += max((one.spread for one in noise.values()), default=0.0)
             verdict = judge(check, Noise(most, spread), self._unit)
-        more = f" (of {len(total.calls)} calls together)"
+        count = len(total.calls)
+        more = f" (of {count} calls together)" if count > 1 else ""
         self._note(total.calls[0][0], GRADIENT, verdict, port, scale, more=more)
 
 

@@ -16,10 +16,10 @@ from .measure import Array, is_float
 from .own import Port
 from .tolerance import Bound, compare_arrays
 
-SPREAD_FACTOR = 4.0
+SPREAD_FACTOR = 10.0
 """How many units the root mean square may be off by where there are many elements."""
 
-FEW = 12.0
+FEW = 6.0
 """What is added to that for one element; it goes down with the square root of their number."""
 
 
