@@ -7,13 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from .operators import Array, array, broadcast, cast, dtype_of, is_float, op, reshape_to
+from .operators import (
+    Array,
+    array,
+    broadcast,
+    cast,
+    differentiable,
+    dtype_of,
+    is_float,
+    op,
+    recording,
+    reshape_to,
+)
 
 _sum = op("_np_sum")
 
 _matmul = op("_npi_matmul", guard=True)
 _multiply = op("_npi_multiply")
 _batch_dot = op("batch_dot")
+_add = op("_npi_add")
 _fully_connected = op("FullyConnected", flatten=False)
 
 
@@ -83,7 +95,18 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
         return reshape_to(linear(reshape_to(x, newshape=(1, -1)), weight, bias), newshape=(outputs,))
     if bias is None:
         return _fully_connected(x, weight, num_hidden=outputs, no_bias=True)
+    if _loses_bias(x, weight):
+        return _add(_fully_connected(x, weight, num_hidden=outputs, no_bias=True), bias)
     return _fully_connected(x, weight, bias, num_hidden=outputs)
+
+
+def _loses_bias(x: Array, weight: Array) -> bool:
+    """Whether a bias must be added apart: oneDNN writes no gradient for it where the weight, frozen or computed, takes none.
+    What is recorded may be differentiated either way.
+    """
+    if not differentiable() or dtype_of(x) != "float32" or on_gpu(x):
+        return False
+    return recording.by_others or weight.grad is None
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"matmul": matmul, "linear": linear}

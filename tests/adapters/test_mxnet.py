@@ -375,3 +375,18 @@ def test_seed_reaches_other_threads(backend):
     assert (first != second).any() and (first != here).any()
     for seed in (0, -1, 2**40, 2**70):
         backend.seed(seed)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_bias_has_its_gradient_where_the_weight_has_none(backend, mx, compiled):
+    import unimodule as um
+
+    x, w, b = put(backend, [[1.0, 2.0]], "float32"), put(backend, [[3.0, 4.0]], "float32"), mx.np.ones((1,))
+    grad = um.grad(lambda b, x, w: um.ops.sum(um.ops.linear(x, w, b)))
+    assert backend.to_numpy((um.compile(grad) if compiled else grad)(b, x, w)).tolist() == [1.0]
+    b.attach_grad()
+    b.grad[:] = 7
+    with mx.autograd.record():
+        loss = mx.npx.fully_connected(x, w, b, num_hidden=1).sum()
+    loss.backward()
+    assert b.grad.item() != 1.0, "MXNet's own is right now"

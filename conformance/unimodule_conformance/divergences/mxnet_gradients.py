@@ -270,6 +270,26 @@ def _batch_norm() -> bool:
 
 
 @ROWS.row(
+    "bias-beside-a-frozen-weight",
+    "nn.Linear",
+    Kind.BUG,
+    "oneDNN's float32 fully_connected writes no gradient for its bias where the weight takes none",
+    "the sum over the rows",
+)
+def _bias() -> bool:
+    mx = mxnet()
+    bias = mx_array([1.0])
+    bias.attach_grad()
+    bias.grad[:] = 7
+    with mx.autograd.record():
+        loss = mx.npx.fully_connected(
+            mx_array([[1.0, 2.0]]), mx_array([[3.0, 4.0]]), bias, num_hidden=1
+        ).sum()
+    loss.backward()
+    return bool(bias.grad.item() != 1.0)
+
+
+@ROWS.row(
     "gradient-of-unused",
     "um.value_and_grad",
     Kind.CHOICE,
