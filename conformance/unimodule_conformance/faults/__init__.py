@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from . import forward, layers
+from . import arithmetic, forward, gradients, layers
 from .model import Fault
 
-FAULTS: tuple[Fault, ...] = tuple(fault for file in (forward, layers) for fault in file.FAULTS)
+FAULTS: tuple[Fault, ...] = tuple(
+    fault for file in (forward, layers, arithmetic, gradients) for fault in file.FAULTS
+)
 """All of them."""
 
 __all__ = ["FAULTS", "Fault"]

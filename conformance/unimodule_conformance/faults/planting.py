@@ -95,6 +95,11 @@ def module(name: str) -> Callable[[], Any]:
 
 
 # ---------------------------------------------------------------------- what faulty functions are made of
+def floating(x: Tensor) -> bool:
+    """Whether a tensor has a float dtype."""
+    return bool(ops.isdtype(ops.dtype(x), "real floating"))
+
+
 def value_of(x: Tensor) -> Tensor:
     """``x`` without its gradient."""
     return ops.stop_gradient(x)
@@ -128,7 +133,8 @@ class Bench:
 
     def run(self, fn: Function, *values: Any, dtype: str | None = None) -> np.ndarray[Any, Any]:
         """``fn`` of tensors."""
-        return self.numpy(fn(*[self.tensor(v, dtype) for v in values]))
+        with um.use_backend(self.backend):
+            return self.numpy(fn(*[self.tensor(v, dtype) for v in values]))
 
     def slopes(self, fn: Function, *values: Any) -> np.ndarray[Any, Any]:
         """The gradient of ``sum(fn(...) * [1, 2, 3, ...])`` for the first of the values."""
@@ -138,7 +144,8 @@ class Bench:
             weight = np.arange(1.0, 1 + np.prod(tuple(y.shape))).reshape(tuple(y.shape))
             return ops.sum(y * self.tensor(weight))
 
-        return self.numpy(um.grad(loss)(*[self.tensor(v) for v in values]))
+        with um.use_backend(self.backend):
+            return self.numpy(um.grad(loss)(*[self.tensor(v) for v in values]))
 
     def net(self, net: um.nn.Module, **state: Any) -> um.nn.Module:
         """A net on the backend, with the values that are given for some of its variables (dots as ``__``)."""
