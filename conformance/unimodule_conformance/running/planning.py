@@ -73,6 +73,15 @@ def checks(config: Config) -> list[Check]:
     return [check for name, check in CHECKS.items() if not config.checks or name in config.checks]
 
 
+def asked(check: Check, config: Config) -> tuple[Target, ...]:
+    """Where a check is made: on every target, but for those of the core, which are made once for a case on the reference
+    backend, and only where that is among those to judge: the author of another has nothing to do with them.
+    """
+    if not check.core:
+        return config.targets
+    return (Target(REFERENCE),) if REFERENCE in config.backends else ()
+
+
 def plan(config: Config, drawn: Iterable[tuple[Wish, Sequence[Spec]]]) -> list[Item]:
     """Spend the profile's time: every pair of check and target sees as many of the cases that it applies to as its costs
     allow, spread evenly over them, and never fewer than the profile's minimum.
@@ -83,7 +92,7 @@ def plan(config: Config, drawn: Iterable[tuple[Wish, Sequence[Spec]]]) -> list[I
     pairs: dict[int, list[Pair]] = {item.index: [] for item in items}
     for check in checks(config):
         fitting = [item for item in items if check.applies(item.spec)]
-        for target in [Target(REFERENCE)] if check.core else config.targets:
+        for target in asked(check, config):
             for item in _chosen(config, check, target, fitting):
                 pairs[item.index].append((check.name, target))
     planned = [
@@ -122,4 +131,4 @@ def uncovered(seen: Mapping[str, set[str]], config: Config) -> dict[str, list[st
     return {target: list_ for target, list_ in missed.items() if list_}
 
 
-__all__ = ["Item", "Wish", "checks", "plan", "uncovered", "wishes"]
+__all__ = ["Item", "Wish", "asked", "checks", "plan", "uncovered", "wishes"]

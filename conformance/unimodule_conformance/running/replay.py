@@ -11,6 +11,7 @@ from ..checks.registry import CHECKS
 from ..outcome import Outcome, Target
 from ..specs import Spec
 from .config import Config, ConfigError
+from .planning import asked
 from .results import RED
 from .tasks import Replay
 
@@ -66,7 +67,7 @@ def replay(path: Path, config: Config) -> list[Replayed]:
         (name, target)
         for name in wanted
         if name in CHECKS and CHECKS[name].applies(spec)
-        for target in config.targets
+        for target in asked(CHECKS[name], config)
     )
     return [
         Replayed(
