@@ -81,6 +81,10 @@ class OutOfRangeError(UnimoduleError, IndexError):
     """An integer index is out of range."""
 
 
+class NonFiniteError(UnimoduleError, FloatingPointError):
+    """A loss is infinite or not a number."""
+
+
 class IntegerRangeError(UnimoduleError, OverflowError):
     """An integer does not fit the integers that a framework computes with."""
 

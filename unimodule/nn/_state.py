@@ -76,7 +76,7 @@ def load_state_dict(
     for name, variable in expected.items():
         if name not in state:
             continue
-        problem, array = _read(name, variable, state[name])
+        problem, array = read_value(name, variable, state[name])
         if problem:
             problems.append(problem)
         else:
@@ -90,11 +90,11 @@ def load_state_dict(
         raise StateDictError(
             f"{source} does not fit {type(net).__name__}: {'; '.join(problems)}. The net is as it was"
         )
-    _take_over(net, {expected[name]: array for name, array in host.items()})
+    take_over(net, {expected[name]: array for name, array in host.items()})
     return missing, unexpected
 
 
-def _read(name: str, variable: Variable, value: Any) -> tuple[str, np.ndarray[Any, Any]]:
+def read_value(name: str, variable: Variable, value: Any) -> tuple[str, np.ndarray[Any, Any]]:
     """The array of one entry, and what is wrong with it ("" if nothing is)."""
     nothing = np.empty(0)
     if isinstance(value, Variable):
@@ -121,7 +121,7 @@ def _read(name: str, variable: Variable, value: Any) -> tuple[str, np.ndarray[An
     return "", array
 
 
-def _take_over(net: Module, arrays: dict[Variable, np.ndarray[Any, Any]]) -> None:
+def take_over(net: Module, arrays: dict[Variable, np.ndarray[Any, Any]]) -> None:
     """Write the values; everything that can fail is done before the first one is written."""
     converted: list[tuple[Variable, Any]] = []
     for variable, array in arrays.items():

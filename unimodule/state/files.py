@@ -88,7 +88,7 @@ def load(net: Module, path: FilePath, strict: bool = True, *, entry: str | None 
         state = _reader(file)(file, entry)
     except StateDictError as error:
         raise StateDictError(f"{path}: {error}. The net is as it was") from error
-    return LoadResult(*load_state_dict(net, _with_ties(net, state), strict, source=str(path)))
+    return LoadResult(*load_state_dict(net, with_ties(net, state), strict, source=str(path)))
 
 
 def _reader(path: Path) -> Callable[[Path, str | None], dict[str, Any]]:
@@ -125,7 +125,7 @@ def _read_safetensors(path: Path, entry: str | None) -> dict[str, Any]:
         ) from error
 
 
-def _with_ties(net: Module, state: dict[str, Any]) -> dict[str, Any]:
+def with_ties(net: Module, state: dict[str, Any]) -> dict[str, Any]:
     """The state with each tied tensor under all its names: writers of safetensors often keep only one."""
     names: dict[int, list[str]] = {}
     for name, variable in named_state(net):

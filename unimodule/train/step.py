@@ -7,7 +7,7 @@ results are written once a step has gone well.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -169,6 +169,50 @@ class TrainStep:
         """Be done with a batch."""
         self.pending = 0 if last else self.pending + 1
         self._sums = {} if last else sums
+
+    # ------------------------------------------------------------------ state
+    def state_dict(self) -> dict[str, Any]:
+        """What the next call depends on beside net, loss and optimiser: how many batches have been accumulated, and the
+        sums of their gradients, as NumPy arrays by the parameter's number among the optimiser's.
+        """
+        with self._lock:
+            sums: dict[int, np.ndarray[Any, Any]] = {}
+            for number, p in enumerate(self.optimizer._handles()):
+                if (value := self._sums.get(id(p))) is not None:
+                    backend = find_backend(value)
+                    assert backend is not None
+                    sums[number] = backend.to_numpy(value)
+            return {"pending": self.pending, "sums": sums}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave, of a step on any backend.
+
+        Raises:
+            StateDictError: it does not fit; the step is as it was.
+        """
+        handles = self.optimizer._handles()
+        try:
+            pending, given = int(state["pending"]), {int(k): np.asarray(v) for k, v in state["sums"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StateDictError(
+                f"the state of a training step expected pending and sums: {error}"
+            ) from error
+        if not 0 <= pending < self._recipe.accumulate:
+            raise StateDictError(
+                f"{pending} batches are accumulated, this step has accumulate={self._recipe.accumulate}"
+            )
+        for number, value in given.items():
+            shape = handles[number].shape if 0 <= number < len(handles) else ()
+            if len(shape) != value.ndim or any(
+                n not in (None, m) for n, m in zip(shape, value.shape, strict=True)
+            ):
+                raise StateDictError(
+                    f"the sum of gradients {number}, of shape {value.shape}, fits no parameter"
+                )
+        with self._lock:
+            self.pending = pending
+            self._sums = {id(handles[number]): value for number, value in given.items()}
+            self._version = (-1, -1)  # the next call brings the sums to where the net is
 
     # ------------------------------------------------------------------ once for each state of the modules
     def _current(self) -> tuple[int, int]:
