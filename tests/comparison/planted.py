@@ -104,5 +104,8 @@ class Planted(Backend):
             [self.box(g) for g in gradients],
         )
 
+    def watch_gradient(self, x: Tensor, note: Callable[[Tensor], None]) -> Tensor:
+        return self.box(self.inner.watch_gradient(x.inner, lambda gradient: note(self.box(gradient))))
+
     def seed(self, seed: int) -> None:
         self.inner.seed(seed)

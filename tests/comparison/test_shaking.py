@@ -6,7 +6,7 @@ import numpy as np
 
 import unimodule as um
 from unimodule import nn, ops, registry
-from unimodule.comparison.measure import Case, Key, gradients, outputs
+from unimodule.comparison.measure import FORWARD, GRADIENT, Case, Key, Runner, measure
 from unimodule.comparison.shaking import shaken
 
 UNIT = 2.0**-24
@@ -27,14 +27,14 @@ class Expression(nn.Module):
         return y, y.shape
 
 
-def moved(net: nn.Module, measure, x=X, draws: int = 4) -> dict[Key, float]:
+def moved(net: nn.Module, phase: str, x=X, draws: int = 4) -> dict[Key, float]:
     oracle = net.clone().to("numpy", dtype="float64")
-    case = Case((x,), None, None, 0)
-    base = measure(oracle.clone(), case)
+    case = Case((x,))
+    base = measure(Runner(oracle.clone(), case), phase)
     found = dict.fromkeys(base, 0.0)
     for draw in range(draws):
         with shaken(oracle, case, UNIT, np.random.default_rng(draw)) as noisy:
-            values = measure(*noisy)
+            values = measure(Runner(*noisy), phase)
         assert values.keys() == base.keys()
         for key, value in values.items():
             assert value.shape == base[key].shape and value.dtype == base[key].dtype
@@ -43,8 +43,8 @@ def moved(net: nn.Module, measure, x=X, draws: int = 4) -> dict[Key, float]:
 
 
 def test_noise_has_the_size_of_a_rounding_unit() -> None:
-    for measure in (outputs, gradients):
-        for key, distance in moved(Expression(), measure).items():
+    for phase in (FORWARD, GRADIENT):
+        for key, distance in moved(Expression(), phase).items():
             exact = key.name in ("[1][0]",)  # a shape
             assert (distance == 0) is exact and distance < 1000 * UNIT, key
 
@@ -54,12 +54,12 @@ def test_what_does_not_round_has_the_noise_of_its_inputs_alone() -> None:
         def forward(self, x):
             return ops.concat([ops.flip(x, axis=0), ops.permute_dims(x, (0, 1))], axis=1)
 
-    (distance,) = moved(Moves(), outputs).values()
+    (distance,) = moved(Moves(), FORWARD).values()
     assert UNIT < distance <= UNIT * np.abs(X).max() * 1.001
 
 
 def test_derivatives_that_cancel_exactly_move() -> None:
-    (distance,) = moved(nn.Softmax(-1), gradients, X * 1000).values()
+    (distance,) = moved(nn.Softmax(-1), GRADIENT, X * 1000).values()
     assert distance > UNIT / 4
 
 
@@ -68,13 +68,13 @@ def test_infinities_stay() -> None:
         def forward(self, x):
             return ops.softmax(x + np.array([0.0, -np.inf, 0.0, -np.inf]), axis=-1)
 
-    for measure in (outputs, gradients):
-        for distance in moved(Masked(), measure).values():
+    for phase in (FORWARD, GRADIENT):
+        for distance in moved(Masked(), phase).values():
             assert np.isfinite(distance)
 
 
 def test_the_shaken_backend_is_in_no_list() -> None:
     names = list(registry.infos())
-    moved(nn.Tanh(), outputs)
+    moved(nn.Tanh(), FORWARD)
     assert list(registry.infos()) == names
     assert [b.name for b in um.backends()] == names

@@ -127,19 +127,18 @@ def compare(
     watched = layers and GRADIENT in dict(phases)
     plan = Plan(chosen, tuple(phases.items()), quiet, watched, repeats)
     seconds = {"reference": time.perf_counter() - began}
-    spill = Spill()
     work = job(source, case, plan) if any(place.interpreter for place in places) else None
-    found = [_collect(place, source, case, plan, spill, work, timeout) for place in places]
-    oracle = set_mode(source.clone().to(dtype="float64"), phases.get(GRADIENT, False), quiet)
-    start = time.perf_counter()
-    looks = _layers(oracle, case, found, dtype, spill) if watched else [_NOTHING] * len(found)
-    seconds["reference"] += time.perf_counter() - start
-    rows = tuple(
-        row_of(place, collected, expected, *look)
-        for place, collected, look in zip(places, found, looks, strict=True)
-    )
-    pairs = tuple(pairs_of(places, found, expected))
-    spill.close()
+    with Spill() as spill:
+        found = [_collect(place, source, case, plan, spill, work, timeout) for place in places]
+        oracle = set_mode(source.clone().to(dtype="float64"), phases.get(GRADIENT, False), quiet)
+        start = time.perf_counter()
+        looks = _layers(oracle, case, found, dtype, spill) if watched else [_NOTHING] * len(found)
+        seconds["reference"] += time.perf_counter() - start
+        rows = tuple(
+            row_of(place, collected, expected, *look)
+            for place, collected, look in zip(places, found, looks, strict=True)
+        )
+        pairs = tuple(pairs_of(places, found, expected))
     for what in ("runs", "timing"):
         seconds[what] = sum(collected.seconds.get(what, 0.0) for collected in found)
     seconds["total"] = time.perf_counter() - began

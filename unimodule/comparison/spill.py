@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -22,8 +22,8 @@ class Spill:
     """Append-only storage of arrays.
 
     Example:
-        >>> spill = Spill()
-        >>> spill.get(spill.put(np.arange(3))).tolist()
+        >>> with Spill() as spill:
+        ...     spill.get(spill.put(np.arange(3))).tolist()
         [0, 1, 2]
     """
 
@@ -49,7 +49,10 @@ class Spill:
             self._file.readinto(out.reshape(-1).view(np.uint8).data)
         return out
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Give the disk space back."""
         self._file.close()
 

@@ -80,7 +80,8 @@ def judge(check: Check, noise: Noise, unit: float) -> Verdict:
         return Verdict(error, bound.tolerance, None, 0.0, wrong)
     factor = SPREAD_FACTOR + FEW / math.sqrt(check.expected.size)
     limit = factor * (noise.spread + unit * spread_of(check.expected))
-    spread = spread_of(np.asarray(check.found, "float64") - check.expected)
+    with np.errstate(invalid="ignore"):  # where both are infinite
+        spread = spread_of(np.asarray(check.found, "float64") - check.expected)
     if not wrong and spread > limit:
         wrong = f"off by {spread:.2g} (root mean square), of which rounding explains {limit:.2g}"
     return Verdict(error, bound.tolerance, spread, limit, wrong)
