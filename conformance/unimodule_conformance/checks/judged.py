@@ -10,6 +10,7 @@ from unimodule.errors import CompileError, NotSupportedError
 from unimodule.registry import get_backend
 
 from ..case import Case
+from ..oracle.measuring import NoFloats
 from ..outcome import Outcome, Status, Target
 from .applying import FLOW
 from .registry import Run
@@ -45,7 +46,11 @@ def judged(run: Run) -> Run:
                     case.inputs,
                 )  # made here: what goes wrong with them is no fault of the target's
             return run(case, target)
+        except NoFloats as error:
+            return Outcome(Status.VACUOUS, str(error))
         except TargetError as error:
+            if isinstance(error.__cause__, NoFloats):
+                return Outcome(Status.VACUOUS, str(error.__cause__))
             if isinstance(error.__cause__, NotSupportedError):
                 return Outcome(Status.SKIPPED, str(error))
             return Outcome(

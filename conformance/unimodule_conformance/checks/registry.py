@@ -25,6 +25,7 @@ class Check:
         run: judges one case on one target.
         applies: whether it says anything about a case; where not, nothing is counted.
         cost: what one run costs in runs of ``values``, for spending the time.
+        core: whether it judges the core instead of an adapter: it is then run on the reference backend, once for a case.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Check:
     run: Run
     applies: Callable[[Spec], bool]
     cost: float = 1.0
+    core: bool = False
 
 
 CHECKS: dict[str, Check] = {}
@@ -39,7 +41,11 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    name: str, *, applies: Callable[[Spec], bool] = lambda spec: spec.error is None, cost: float = 1.0
+    name: str,
+    *,
+    applies: Callable[[Spec], bool] = lambda spec: spec.error is None,
+    cost: float = 1.0,
+    core: bool = False,
 ) -> Callable[[Run], Run]:
     """Register a function as a check; the first line of its docstring is what the report says about it."""
 
@@ -49,7 +55,7 @@ def check(
         about = (run.__doc__ or "").strip().splitlines()
         if not about:
             raise ValueError(f"the check {name!r} needs a docstring")
-        CHECKS[name] = Check(name, about[0], run, applies, cost)
+        CHECKS[name] = Check(name, about[0], run, applies, cost, core)
         return run
 
     return register

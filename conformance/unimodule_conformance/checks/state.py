@@ -25,9 +25,12 @@ from .registry import check
 from .same import differing, held_state
 
 
-def _altered(net: nn.Module) -> nn.Module:
-    """The net with another state."""
-    for _, variable in net.named_variables():
+def _altered(net: nn.Module, *, loadable: bool = False) -> nn.Module:
+    """The net with another state; where ``loadable``, only what a state_dict brings back is another."""
+    kept = net.state_dict() if loadable else dict(net.named_variables())
+    for name, variable in net.named_variables():
+        if name not in kept:
+            continue
         value = variable.numpy()
         variable.data = halved(value) if value.dtype.kind == "f" else value
     return net
@@ -52,10 +55,10 @@ def state(case: Case, target: Target) -> Outcome:
         keys = list(net.state_dict())
         taken = {name: ops.to_numpy(value) for name, value in net.state_dict().items()}
         first = held_state(net)
-        other = _altered(net.clone())
+        other = _altered(net.clone(), loadable=True)
         other.load_state_dict(net.state_dict())
         native = held_state(other)
-        _altered(other).load_state_dict(taken)
+        _altered(other, loadable=True).load_state_dict(taken)
         hosted = held_state(other)
     if keys != list(case.net(Target(REFERENCE)).state_dict()):
         return Outcome(Status.FAILED, f"state_dict has {keys}")
@@ -116,7 +119,7 @@ def transfer(case: Case, target: Target) -> Outcome:
             raise
         with on(target):
             there = held_state(moved)
-            loaded = _altered(moved.clone())
+            loaded = _altered(moved.clone(), loadable=True)
             loaded.load_state_dict(taken)
             put = held_state(loaded)
             back = held_state(moved.to(target.backend, device=target.device))
@@ -174,7 +177,7 @@ def saving(case: Case, target: Target) -> Outcome:
             net = case.net(target)
             start = {name: ops.to_numpy(value) for name, value in net.state_dict().items()}
             save(net, path)
-            other = _altered(net.clone())
+            other = _altered(net.clone(), loadable=True)
             load(other, path)
             here = {name: ops.to_numpy(value) for name, value in other.state_dict().items()}
             elsewhere = _altered(case.net(Target(REFERENCE)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unimodule.comparison.tolerance import FACTOR, WEAK, Bound, compare_arrays
+from unimodule.comparison.tolerance import FACTOR, WEAK, Bound, Finding, compare_arrays
 
 from ..outcome import Outcome, Status
 from .measuring import Array, Key, Values, only
@@ -17,7 +17,9 @@ NOTHING = 1e-10
 """A gradient so much smaller than the steepest is nothing but cancelled terms: as exact as they are."""
 
 
-def judge(case: Case, phase: str, found: Values, dtype: str, *kinds: str) -> Outcome:
+def judge(
+    case: Case, phase: str, found: Values, dtype: str, *kinds: str, expected: Values | None = None
+) -> Outcome:
     """How the results of a phase compare with the reference.
 
     Args:
@@ -26,10 +28,12 @@ def judge(case: Case, phase: str, found: Values, dtype: str, *kinds: str) -> Out
         found: what the backend computed.
         dtype: the float dtype it computed in.
         kinds: which kinds of results to judge, all if none is named; the others are left out on both sides.
+        expected: what is expected instead of the reference's results, where these are what is judged.
     """
-    expected, got = case.reference.values(phase), found
-    if kinds:
-        expected, got = only(expected, *kinds), only(got, *kinds)
+    got = only(found, *kinds) if kinds else found
+    if expected is None:
+        expected = case.reference.values(phase)
+        expected = only(expected, *kinds) if kinds else expected
     for key in [*expected, *got]:
         if key not in got or key not in expected:
             where = "is missing" if key not in got else "is there, and the reference has none"
@@ -50,18 +54,18 @@ def _judge_one(
 ) -> Outcome:
     scale = magnitude(value)
     least = rounding(value, scale, dtype)
-    finding = compare_arrays(found, Bound(value, least, scale, False))
+    finding = _against(value, found, least)
     tolerance = least
     if finding.wrong and finding.error is not None:
         moved = case.reference.moved(phase, dtype)
         tolerance = FACTOR * moved[key] + least
-        finding = compare_arrays(found, Bound(value, tolerance, scale, False))
+        finding = _against(value, found, tolerance)
         if finding.wrong and finding.error is not None and key.kind in TOGETHER:
             # A gradient that cancels is as exact as the terms that cancelled, and whether they do depends on a kernel's
             # algorithm, which shaking the reference cannot know: gradients are judged together.
             together = max(moved[other] for other in moved if other.kind in TOGETHER)
             tolerance = FACTOR * together + rounding(value, steepest, dtype)
-            finding = compare_arrays(found, Bound(value, tolerance, steepest, False))
+            finding = _against(value, found, tolerance)
     if finding.wrong:
         return Outcome(
             Status.FAILED, f"{label(key)}: {finding.wrong}", *_measured(finding.error, tolerance, key)
@@ -74,6 +78,10 @@ def _judge_one(
             Status.WEAK, f"{label(key)}: rounding alone may carry it by {tolerance:.1e} of {scale:.1e}", worst
         )
     return Outcome(Status.PASSED, worst=worst)
+
+
+def _against(value: Array, found: Array, tolerance: float) -> Finding:
+    return compare_arrays(found, Bound(value, unit=tolerance / FACTOR, scale=0.0, weak=False))
 
 
 def _measured(error: float | None, tolerance: float, key: Key) -> tuple[float, dict[str, Any]]:

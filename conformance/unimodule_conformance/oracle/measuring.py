@@ -83,7 +83,7 @@ def projection(output: Any, seed: int) -> Any:
     """A scalar that every element of every float output moves, each by a weight of its own: the sum of y * w.
 
     Raises:
-        ValueError: there is no float output.
+        NoFloats: there is no float output.
     """
     total: Any = None
     for path, leaf in flatten(output):
@@ -94,7 +94,7 @@ def projection(output: Any, seed: int) -> Any:
         term = ops.sum(ops.multiply(leaf, weights))
         total = term if total is None else ops.add(total, ops.astype(term, ops.dtype(total)))
     if total is None:
-        raise ValueError("a differentiable spec has no float output")
+        raise NoFloats("no output is a float: there is nothing to differentiate")
     return total
 
 
@@ -103,6 +103,10 @@ def weights_of(shape: tuple[int, ...], path: str, seed: int) -> Array:
     rng = np.random.default_rng([seed, zlib.crc32(path.encode())])
     weights = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
     return np.asarray(weights.astype("float16").astype("float64"))
+
+
+class NoFloats(ValueError):
+    """Nothing in an output has a gradient."""
 
 
 # ---------------------------------------------------------------------- what is read from a net or an output
@@ -150,6 +154,7 @@ __all__ = [
     "PARAMETER_GRADIENT",
     "Array",
     "Key",
+    "NoFloats",
     "Values",
     "arrays",
     "backward",

@@ -11,7 +11,8 @@ runs are made when that is not enough. Selections at exact ties are judged unper
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from unimodule import nn
 from unimodule.comparison import measure
 from unimodule.comparison.shaking import shaken
 from unimodule.comparison.tolerance import FACTOR, UNITS
+from unimodule.errors import ArgumentError
 
 from .measuring import INPUT_GRADIENT, PARAMETER, PARAMETER_GRADIENT, Array, Inputs, Key, Values
 from .phases import PHASES
@@ -73,13 +75,30 @@ class Reference:
         case = measure.Case(self.inputs(), None, None, self._case.spec.seed)
         net = self.net()
         for draw in range(DRAWS):
-            rng = np.random.default_rng([self._case.spec.seed, draw])
-            with np.errstate(all="ignore"), shaken(net, case, UNITS[dtype], rng) as (noisy, given):
-                found = PHASES[phase](self._case)(noisy, given.inputs)
+            found = self._shaken(phase, dtype, net, case, draw)
             for key in base.keys() & found.keys():
                 if found[key].shape == base[key].shape:
                     moved[key] = max(moved[key], distance(found[key], base[key]))
         return moved
+
+    def _shaken(self, phase: str, dtype: str, net: nn.Module, case: measure.Case, draw: int) -> Values:
+        """One shaken run; where it takes a number out of a function's domain, one that makes none larger."""
+        rng = np.random.default_rng([self._case.spec.seed, draw])
+        for signs in (rng, cast("np.random.Generator", _Inwards(rng))):
+            with suppress(ArgumentError), np.errstate(all="ignore"):
+                with shaken(net, case, UNITS[dtype], signs) as (noisy, given):
+                    return PHASES[phase](self._case)(noisy, given.inputs)
+        return {}
+
+
+class _Inwards:
+    """Signs of which none makes a number larger: for functions that refuse what is beyond a bound (a probability)."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def choice(self, signs: list[float], shape: tuple[int, ...]) -> Array:
+        return np.minimum(self.rng.choice(signs, shape), 0.0)
 
 
 def distance(found: Array, base: Array) -> float:
