@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from . import arithmetic, forward, gradients, layers
+from . import arithmetic, compiled, forward, gradients, layers, state, types
 from .model import Fault
 
 FAULTS: tuple[Fault, ...] = tuple(
-    fault for file in (forward, layers, arithmetic, gradients) for fault in file.FAULTS
+    fault
+    for file in (forward, layers, arithmetic, gradients, state, types, compiled)
+    for fault in file.FAULTS
 )
 """All of them."""
 
