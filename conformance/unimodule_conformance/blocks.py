@@ -206,7 +206,8 @@ class WithConstant(nn.Module):
 class WithBuffer(nn.Module):
     """Subtracts a running mean over all axes but the last, which is moved by a quarter in each training step, and counts.
 
-    The mean used is the one before the step, so that the second step shows whether the first was kept.
+    The mean used is the one before the step, so that the second step shows whether the first was kept. It is used before
+    it is assigned: what was read from a buffer may be what assigning writes into.
     """
 
     def __init__(self, features: int, persistent: bool = True) -> None:
@@ -215,13 +216,13 @@ class WithBuffer(nn.Module):
         self.steps = nn.Buffer(np.zeros((), "int64"))
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = self.mean
+        centred = x - self.mean
         if self.training:
             axes = tuple(range(len(x.shape) - 1))
             batch = ops.mean(ops.stop_gradient(x), axis=axes) if axes else ops.stop_gradient(x)
-            self.mean = mean * 0.75 + batch * 0.25
+            self.mean = self.mean * 0.75 + batch * 0.25
             self.steps = ops.add(self.steps, 1)
-        return x - mean
+        return centred
 
 
 class Mixture(nn.Module):
