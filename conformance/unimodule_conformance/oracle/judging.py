@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unimodule.comparison.tolerance import FACTOR, WEAK, Bound, Finding, compare_arrays
 
 from ..outcome import Outcome, Status
-from .measuring import Array, Key, Values, only
+from .measuring import HEAVIEST, Array, Key, Values, only
 from .reference import TOGETHER, magnitude, rounding
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ def _judge_one(
         finding = _against(value, found, tolerance)
         if finding.wrong and finding.error is not None and key.kind in TOGETHER:
             # A gradient that cancels is as exact as the terms that cancelled, and whether they do depends on a kernel's
-            # algorithm, which shaking the reference cannot know: gradients are judged together.
+            # algorithm, which shaking the reference cannot know: gradients are judged together, the outputs' own among
+            # them. A kernel that finds a slope from its output, y (1 - y), has it to a rounding of 1, not of itself.
             together = max(moved[other] for other in moved if other.kind in TOGETHER)
-            tolerance = FACTOR * together + rounding(value, steepest, dtype)
+            tolerance = FACTOR * together + rounding(value, max(steepest, HEAVIEST), dtype)
             finding = _against(value, found, tolerance)
     if finding.wrong:
         return Outcome(

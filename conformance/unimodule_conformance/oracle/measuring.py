@@ -98,10 +98,14 @@ def projection(output: Any, seed: int) -> Any:
     return total
 
 
+HEAVIEST = 1.5
+"""The largest weight in the projection: the largest gradient with respect to an output."""
+
+
 def weights_of(shape: tuple[int, ...], path: str, seed: int) -> Array:
     """The weights of one output in the projection: the same numbers whatever the dtype that they are cast to."""
     rng = np.random.default_rng([seed, zlib.crc32(path.encode())])
-    weights = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    weights = rng.uniform(0.5, HEAVIEST, shape) * rng.choice([-1.0, 1.0], shape)
     return np.asarray(weights.astype("float16").astype("float64"))
 
 
@@ -148,6 +152,7 @@ def _is_float_array(array: Any) -> bool:
 __all__ = [
     "BUFFER",
     "CONSTANT",
+    "HEAVIEST",
     "INPUT_GRADIENT",
     "OUTPUT",
     "PARAMETER",

@@ -85,9 +85,12 @@ class Reference:
         """One shaken run; where it takes a number out of a function's domain, one that makes none larger."""
         rng = np.random.default_rng([self._case.spec.seed, draw])
         for signs in (rng, cast("np.random.Generator", _Inwards(rng))):
-            with suppress(ArgumentError), np.errstate(all="ignore"):
-                with shaken(net, case, UNITS[dtype], signs) as (noisy, given):
-                    return PHASES[phase](self._case)(noisy, given.inputs)
+            with (
+                suppress(ArgumentError),
+                np.errstate(all="ignore"),
+                shaken(net, case, UNITS[dtype], signs) as (noisy, given),
+            ):
+                return PHASES[phase](self._case)(noisy, given.inputs)
         return {}
 
 

@@ -45,6 +45,11 @@ def forward(case: Case) -> Values | None:
     return dict(zip(keys, leaves, strict=True))
 
 
+def _of_floats(function: Callable[..., Host]) -> Callable[..., Host]:
+    """Integers stay what they are: older NumPy makes floats of them."""
+    return lambda x: function(x) if x.dtype.kind == "f" else x
+
+
 def _reduced(function: Callable[..., Host]) -> Callable[..., Host]:
     return lambda x, *, axis=None, keepdims=False: function(x, axis=_axes(axis), keepdims=keepdims)
 
@@ -103,8 +108,8 @@ def _softmax(x: Host, axis: int) -> Host:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(np, name)
-        for name in "abs ceil cos cosh exp expm1 floor isfinite isinf isnan log log10 log1p log2 negative positive "
-        "reciprocal sign signbit sin sinh sqrt square tan tanh trunc logical_not add bitwise_and bitwise_or "
+        for name in "abs cos cosh exp expm1 isfinite isinf isnan log log10 log1p log2 negative positive "
+        "reciprocal sign signbit sin sinh sqrt square tan tanh logical_not add bitwise_and bitwise_or "
         "bitwise_xor copysign divide equal floor_divide greater greater_equal hypot less less_equal logaddexp logical_and "
         "logical_or logical_xor maximum minimum multiply nextafter not_equal remainder subtract where matmul outer "
         "broadcast_to moveaxis swapaxes reshape diff einsum".split()
@@ -117,7 +122,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "atanh": np.arctanh,
     "atan2": np.arctan2,
     "pow": np.power,
-    "round": np.round,
+    **{name: _of_floats(getattr(np, name)) for name in ("ceil", "floor", "round", "trunc")},
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "sigmoid": lambda x: (1 + np.tanh(x / 2)) / 2 if np.all(np.abs(x) < 8) else 1 / (1 + np.exp(-x)),
     "bitwise_invert": np.invert,
@@ -191,7 +196,7 @@ def _along(x: Host, indices: Host, axis: int) -> tuple[Host, Host]:
     ours, theirs = list(x.shape), list(indices.shape)
     ours[dim] = theirs[dim] = 1
     shape = np.broadcast_shapes(tuple(ours), tuple(theirs))
-    sizes = (shape[:dim] + (array.shape[dim],) + shape[dim + 1 :] for array in (x, indices))
+    sizes = ((*shape[:dim], array.shape[dim], *shape[dim + 1 :]) for array in (x, indices))
     wide, places = (np.broadcast_to(array, size) for array, size in zip((x, indices), sizes, strict=True))
     return wide, places
 

@@ -163,7 +163,8 @@ def _split(x: Tensor, parts: Any, *, axis: int = 0) -> list[Tensor]:
 
 
 def _repeat(x: Tensor, repeats: Any, *, axis: int | None = None) -> Tensor:
-    return torch.repeat_interleave(x, repeats, axis)
+    counts = torch.tensor(repeats) if isinstance(repeats, (tuple, list)) else repeats
+    return torch.repeat_interleave(x, counts, axis)
 
 
 def _one_hot(x: Tensor, classes: int, *, dtype: str = "int64") -> Tensor:
@@ -259,7 +260,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "searchsorted": lambda x, v, **options: torch.searchsorted(x, v, **options),
     "diff": lambda x, *, axis=-1, n=1, **ends: torch.diff(x, n, axis, **ends),
     # shapes
-    "reshape": torch.reshape,
+    "reshape": lambda x, shape: torch.reshape(x, (shape,) if isinstance(shape, int) else shape),
     "permute_dims": torch.permute,
     "matrix_transpose": lambda x: x.mT,
     "expand_dims": _expand,
