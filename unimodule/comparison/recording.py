@@ -91,8 +91,7 @@ class Recorder:
             if id(leaf) not in marked:
                 marked[id(leaf)] = leaf, self._mark(order, side, place, leaf)
             new = marked[id(leaf)][1]
-            if side == "out":
-                self._remember(new, leaf)
+            self._remember(new, leaf)
             return new
 
         return map_structure(note, tree)

@@ -330,9 +330,11 @@ class Replay:
                 most += max((one.most for one in noise.values()), default=0.0)
                 spread += max((one.spread for one in noise.values()), default=0.0)
             verdict = judge(check, Noise(most, spread), self._unit)
-        known = {record.order for record in self.records if record.direction == GRADIENT}
-        if not verdict.wrong and total.calls[0][0].order in known:
+        order = total.calls[0][0].order
+        known = [r for r in self.records if r.direction == GRADIENT and r.order == order]
+        if known and (not verdict.wrong or known[0].verdict == DIFFERS):
             return
+        self.records = [record for record in self.records if record not in known]
         count = len(total.calls)
         more = f" (of {count} calls together)" if count > 1 else ""
         self._note(total.calls[0][0], GRADIENT, verdict, port, scale, more=more)
