@@ -399,6 +399,7 @@ OPTIONAL: dict[str, str] = {
     "group_norm": "(x, num_groups, weight, bias, eps) weight, bias are (C,) or None",
     "dropout": "(x, p) with 0 < p < 1: zero with probability p, scale the rest by 1 / (1 - p); a fresh mask each call",
     "embedding": "(indices, weight) rows of weight; indices already checked",
+    "split": "(x, sizes, *, axis) -> a list of tensors; axis >= 0, sizes add up to x's and may be 0",
     "relu": "(x)",
     "sigmoid": "(x)",
     "silu": "(x)",

@@ -10,7 +10,7 @@ import jax
 from unimodule.errors import ArgumentError
 
 from . import random
-from ._jit import Array
+from ._jit import Array, recording
 
 try:
     from jax.extend.core import jaxpr_as_fun
@@ -59,7 +59,8 @@ def _build(
 
     # Traced apart from jit, so that Python runs once, whether or not it turns out to need a key.
     some_draw = random.peek()
-    evaluate = jaxpr_as_fun(jax.make_jaxpr(traced)(*some_draw, list(tensors)))
+    with recording():
+        evaluate = jaxpr_as_fun(jax.make_jaxpr(traced)(*some_draw, list(tensors)))
     if draws:
         jitted = jax.jit(evaluate, donate_argnums=tuple(i + 2 for i in donate), **options)
         return lambda *tensors: jitted(*random.draw(), *tensors)

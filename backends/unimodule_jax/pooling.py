@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -16,8 +17,8 @@ from ._jit import Array, computing_dtype, index_dtype, jit
 Sizes = tuple[int, ...]
 
 _SMALL_WINDOW = 9
-"""Up to this many elements a window's maximum is taken over shifted slices, which XLA fuses: on a CPU the gradient of a
-2 x 2 pooling of (32, 64, 56, 56) takes 16 ms instead of 77 (3 x 3: 49 instead of 59). Nor does it lose a NaN."""
+"""Up to this many elements a window's maximum is taken over shifted slices, axis by axis, which XLA fuses: on one CPU core
+the gradient of a 2 x 2 pooling of (32, 64, 56, 56) takes 12 ms instead of 89. Nor does it lose a NaN."""
 
 
 # ---------------------------------------------------------------------- where the windows lie
@@ -67,20 +68,66 @@ def max_pool(
 
 def _max_of_slices(x: Array, kernel: Sizes, stride: Sizes, pairs: Any, dilation: Sizes) -> Array:
     x = lax.pad(x, np.array(-np.inf, x.dtype), [(low, high, 0) for low, high in pairs])
-    counts = [
-        (size - d * (k - 1) - 1) // s + 1
-        for size, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
-    ]
-    best = None
-    for place in itertools.product(*map(range, kernel)):
-        starts = [i * d for i, d in zip(place, dilation, strict=True)]
-        stops = [i + (n - 1) * s + 1 for i, n, s in zip(starts, counts, stride, strict=True)]
-        other = lax.slice(x, (0, 0, *starts), (*x.shape[:2], *stops), _full(stride))
-        if best is None:
-            best = other
-        else:  # only a larger one, or a NaN, takes the place: the gradient goes to the first of equals
-            best = jnp.where((other > best) | jnp.isnan(other), other, best)
-    return best
+    if stride != kernel or any(d > 1 for d in dilation):
+        return _slide(x, kernel, stride, dilation)[0]
+    whole = [n - n % k for n, k in zip(x.shape[2:], kernel, strict=True)]
+    return _tile(lax.slice(x, (0,) * x.ndim, (*x.shape[:2], *whole)), kernel)
+
+
+def _slide(
+    x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, places: bool = False
+) -> tuple[Array, Array | None]:
+    """The largest of each window, and, if asked for, its place there in row-major order. The last axis comes first, so
+    that the first of equals in that order wins, and the last NaN.
+    """
+    best: Array = x
+    at: Array | None = None
+    weight = 1
+    for axis in range(x.ndim - 1, 1, -1):
+        k, s, d = kernel[axis - 2], stride[axis - 2], dilation[axis - 2]
+        reach = ((best.shape[axis] - d * (k - 1) - 1) // s) * s + 1
+
+        def shifted(
+            whole: Array, i: int, axis: int = axis, s: int = s, d: int = d, reach: int = reach
+        ) -> Array:
+            return lax.slice_in_dim(whole, i * d, i * d + reach, s, axis)
+
+        rows, row_at = best, at
+        best = shifted(rows, 0)
+        if places:
+            at = jnp.zeros(best.shape, jnp.int8) if row_at is None else shifted(row_at, 0)
+        for i in range(1, k):
+            other = shifted(rows, i)
+            takes = (other > best) | jnp.isnan(other)
+            best = jnp.where(takes, other, best)
+            if places:
+                there = 0 if row_at is None else shifted(row_at, i)
+                at = jnp.where(takes, jnp.int8(i * weight) + there, at)
+        weight *= k
+    return best, at
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _tile(x: Array, kernel: Sizes) -> Array:
+    """The largest of each window, where windows lie side by side and cover everything."""
+    return _slide(x, kernel, kernel, (1,) * len(kernel))[0]
+
+
+@_tile.defjvp
+def _tile_jvp(kernel: Sizes, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # As one choice by place the gradient is one pass over x. JAX's own, through the comparisons, computes whatever x
+    # comes from (a bias, a relu) again for each of them: twice the time of a small CNN's whole backward pass.
+    (x,), (slope,) = primals, tangents
+    best, at = _slide(x, kernel, kernel, (1,) * len(kernel), places=True)
+    assert at is not None
+    split, inner = list(x.shape[:2]), tuple(range(3, 3 + 2 * len(kernel), 2))
+    for n, k in zip(best.shape[2:], kernel, strict=True):
+        split += [n, k]
+    numbers = np.arange(math.prod(kernel), dtype=np.int8).reshape(
+        [k for pair in zip((1,) * len(kernel), kernel, strict=True) for k in pair]
+    )
+    chosen = lax.expand_dims(at, inner) == numbers
+    return best, jnp.sum(jnp.where(chosen, slope.reshape(split), 0), axis=inner)
 
 
 @jit("kernel", "stride", "padding", "dilation", "ceil_mode")

@@ -35,6 +35,12 @@ def concat(arrays: Sequence[Array], *, axis: int = 0) -> Array:
     return _concat(tuple(arrays), axis)
 
 
+@jit("sizes", "axis")
+def split(x: Array, sizes: tuple[int, ...], *, axis: int) -> Sequence[Array]:
+    # The gradient of slices is as many padded copies and their sum; that of a split is one concatenation.
+    return lax.split(x, sizes, axis)  # type: ignore[no-any-return]
+
+
 @jit("axis")
 def flip(x: Array, *, axis: int | tuple[int, ...] | None = None) -> Array:
     return jnp.flip(x, axis)
@@ -69,6 +75,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "permute_dims": permute_dims,
     "broadcast_to": broadcast_to,
     "concat": concat,
+    "split": split,
     "flip": flip,
     "pad": pad,
     "matmul": matmul,

@@ -91,6 +91,15 @@ def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple(ops.getitem(x, (*lead, k)) for k in range(shape[i]))
 
 
+def split_(x: Tensor, sizes: tuple[int, ...], *, axis: int) -> Sequence[Tensor]:
+    """The kernel of ``split``."""
+    lead, ends = (slice(None),) * axis, list(accumulate(sizes, initial=0))
+    return [ops.getitem(x, (*lead, slice(a, b))) for a, b in pairwise(ends)]
+
+
+declare(split_)
+
+
 def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> tuple[Tensor, ...]:
     """``x`` cut along an axis.
 
@@ -107,7 +116,7 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> tupl
         >>> split(np.arange(5), (2, 3))
         (array([0, 1]), array([2, 3, 4]))
     """
-    expect_tensor("split", x)
+    backend = expect_tensor("split", x)
     shape = shape_of(x)
     i = one_axis("split", axis, len(shape))
     if isinstance(sections, Sequence):
@@ -121,5 +130,4 @@ def split(x: Tensor, sections: int | Sequence[int], /, *, axis: int = 0) -> tupl
         raise ShapeError(
             f"ops.split got sizes {parts} for axis {axis} of shape {shape}, which has {shape[i]}"
         )
-    lead, ends = (slice(None),) * i, list(accumulate(parts, initial=0))
-    return tuple(ops.getitem(x, (*lead, slice(a, b))) for a, b in pairwise(ends))
+    return tuple(call(backend, "split", x, parts, axis=i))
