@@ -120,7 +120,7 @@ class Spec:
     @property
     def reads_values(self) -> bool:
         """Whether Python looks at a tensor's value, which not every compiler can take."""
-        return any(node.name in READERS for node in self.root.walk())
+        return any(_reads(node) for node in self.root.walk())
 
     @property
     def names(self) -> frozenset[str]:
@@ -145,9 +145,28 @@ class Spec:
 
 
 READERS = frozenset(
-    {"block.WhileNorm", "block.IfPositive", "block.Item", "block.HostSum", "ops.item", "ops.to_numpy"}
+    {
+        *(f"block.{name}" for name in "WhileNorm IfPositive Item HostSum".split()),
+        *(f"ops.{name}" for name in "item to_numpy nonzero searchsorted nextafter".split()),
+        *(f"ops.unique_{name}" for name in "all counts inverse values".split()),
+    }
 )
-"""Nodes that read the value of a tensor while they run."""
+"""Nodes that read the value of a tensor while they run: Python does, or the shape of the result depends on it, or the
+function is documented to be computed on the host."""
+
+
+def _reads(node: Node) -> bool:
+    """Whether a node is one of them, or is with these arguments: a mask's ones, and counts, make the shape of a result."""
+    if node.name in READERS:
+        return True
+    given = node.args[1] if len(node.args) > 1 else None
+    if node.name == "ops.getitem":
+        return any(
+            isinstance(k, Array) and k.dtype == "bool"
+            for k in (given if isinstance(given, tuple) else (given,))
+        )
+    return node.name == "ops.repeat" and isinstance(given, (Array, In))
+
 
 _DROPOUTS = frozenset(f"{kind}ropout{rank}" for kind in ("nn.D", "F.d") for rank in ("", "1d", "2d", "3d"))
 _PROBABILITY = {

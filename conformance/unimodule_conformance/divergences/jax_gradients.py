@@ -75,9 +75,11 @@ def _clip() -> bool:
     "all of it",
 )
 def _clamp() -> bool:
+    import jax.numpy as jnp
     from jax import lax
 
-    return not jax_gradients(lambda x: lax.clamp(0.0, x, 1.0), [0.0, 1.0])[0].any()
+    low, high = jnp.float32(0), jnp.float32(1)
+    return not jax_gradients(lambda x: lax.clamp(low, x, high), [0.0, 1.0])[0].any()
 
 
 @ROWS.row(
