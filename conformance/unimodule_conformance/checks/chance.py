@@ -197,7 +197,7 @@ def _smooth(spec: Spec) -> bool:
 
 
 def _agreeing(case: Case, target: Target) -> int:
-    """In how many directions the gradient by the inputs says what a small step there changes, to a fifth."""
+    """In how many directions the gradient by the inputs says what a small step there changes, to two hundredths."""
     net, count, rng = case.net(target), 0, np.random.default_rng(case.spec.seed)
     floats = [i for i, array in enumerate(case.inputs) if array.dtype.kind == "f"]
     with np.errstate(all="ignore"):
@@ -210,7 +210,7 @@ def _agreeing(case: Case, target: Target) -> int:
             terms = [float((slope.astype("float64") * moves[i]).sum()) for i, slope in pairs]
             size = sum(float(np.abs(slope.astype("float64") * STEP).sum()) for slope in slopes.values())
             difference, predicted = (ahead - behind) / 2, sum(terms)
-            count += abs(difference - predicted) <= 0.2 * max(abs(difference), abs(predicted)) + 0.02 * size
+            count += abs(difference - predicted) <= 0.02 * max(abs(difference), abs(predicted)) + 0.002 * size
     return count
 
 

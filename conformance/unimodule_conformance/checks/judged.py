@@ -11,6 +11,7 @@ from unimodule.registry import get_backend
 
 from ..case import Case
 from ..oracle.measuring import NoFloats
+from ..oracle.reference import Unsteady
 from ..outcome import Outcome, Status, Target
 from .applying import FLOW
 from .registry import Run
@@ -46,6 +47,8 @@ def judged(run: Run) -> Run:
                     case.inputs,
                 )  # made here: what goes wrong with them is no fault of the target's
             return run(case, target)
+        except Unsteady as error:
+            return Outcome(Status.FAILED, f"the core: {error}")
         except NoFloats as error:
             return Outcome(Status.VACUOUS, str(error))
         except TargetError as error:

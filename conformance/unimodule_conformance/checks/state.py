@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unimodule import nn, ops
-from unimodule.errors import DtypeError, IntegerRangeError, StateDictError
+from unimodule.errors import DeviceError, DtypeError, IntegerRangeError, StateDictError
 from unimodule.registry import get_backend, infos, installed
 from unimodule.state import load, save
 
@@ -193,8 +193,13 @@ def saving(case: Case, target: Target) -> Outcome:
 @check("devices", applies=stateful, cost=2.0)
 @judged
 def devices(case: Case, target: Target) -> Outcome:
-    """Moved to another device and back, a net is the same to the bit, and computes the same there."""
-    places = [place for place in get_backend(target.backend).devices() if place != target.device]
+    """Moved to another device and back, a net is the same to the bit, and computes the same there; one that is not there is
+    refused.
+    """
+    backend = get_backend(target.backend)
+    if wrong := _moved_nowhere(case.net(target), f"gpu:{len(backend.devices())}"):
+        return Outcome(Status.FAILED, wrong)
+    places = [place for place in backend.devices() if place != target.device]
     if not places:
         return Outcome(Status.SKIPPED, "there is no other device")
     with on(target):
@@ -202,15 +207,38 @@ def devices(case: Case, target: Target) -> Outcome:
         start = held_state(net)
         net.to(device=places[0])
         there, place = held_state(net), net.device
+        stayed = [name for name, v in net.named_variables() if backend.device(v.data) != places[0]]
         found = forward(net.clone(), case.inputs)
+        outputs = _leaves(net.clone()(*case.inputs))
+        elsewhere = {backend.device(y) for y in outputs if backend.is_tensor(y)} - {places[0]}
         back = held_state(net.to(device=target.device))
     if place != places[0]:
         return Outcome(Status.FAILED, f"moved to {places[0]}, the net says that it is on {place}")
+    if stayed:
+        return Outcome(Status.FAILED, f"the net was moved to {places[0]}, its {stayed[0]} was not")
+    if elsewhere:
+        return Outcome(Status.FAILED, f"a net on {places[0]} has an output on {elsewhere.pop()}")
     if failed := _failed(f"moved to {places[0]}", differing(start, there)):
         return failed
     if failed := _failed(f"back from {places[0]}", differing(start, back)):
         return failed
     return Outcome(Status.PASSED) if case.spec.random else judge(case, "forward", found, case.spec.dtype)
+
+
+def _leaves(output: object) -> list[object]:
+    parts = list(output.values()) if isinstance(output, dict) else output
+    return [leaf for part in parts for leaf in _leaves(part)] if isinstance(parts, list | tuple) else [output]
+
+
+def _moved_nowhere(net: nn.Module, device: str) -> str:
+    """What is wrong with the refusal of a device that there is not."""
+    try:
+        net.to(device=device)
+    except DeviceError:
+        return ""
+    except Exception as error:
+        return f"moved to {device}, which is not there, raised {type(error).__name__}: {error}"
+    return f"moved to {device}, which is not there, raised nothing"
 
 
 __all__ = ["clone", "devices", "saving", "state", "transfer"]
