@@ -48,6 +48,16 @@ def register(info: BackendInfo) -> None:
         forget_lookups()
 
 
+def unregister(name: str) -> None:
+    """Take back what ``register`` did; the backend's tensors are nobody's from then on."""
+    with _lock:
+        infos().pop(name, None)
+        _loaded.pop(name, None)
+        _by_type.clear()
+        _by_type.update(dict.fromkeys(_NO_TENSORS))
+        forget_lookups()
+
+
 def adopt(backend: Backend, kind: type) -> None:
     """Make an adapter known by its name and by its type of tensor, and register it nowhere: it is in no list and never
     the default. For an adapter that is made at run time around another.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import arithmetic, compiled, forward, gradients, layers, state, types
+from . import arithmetic, compiled, devices, forward, gradients, layers, state, types
 from .model import Fault
 
 FAULTS: tuple[Fault, ...] = tuple(
     fault
-    for file in (forward, layers, arithmetic, gradients, state, types, compiled)
+    for file in (forward, layers, arithmetic, gradients, state, types, compiled, devices)
     for fault in file.FAULTS
 )
 """All of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 
@@ -18,6 +18,7 @@ class Fault:
         plant: a context manager that plants it and takes it out without a trace; no source is changed.
         control: a positive control: runs outside the suite, returns whether the planted fault shows; called inside
             ``plant`` it must be True and outside it False.
+        around: what has to be there with the fault and without it: a backend that is made for it.
         focus: names of spec nodes whose strategies to draw first (``"nn.Embedding"``): a hint for time, no more.
     """
 
@@ -27,6 +28,7 @@ class Fault:
     plant: Callable[[], AbstractContextManager[None]]
     control: Callable[[], bool]
     focus: tuple[str, ...] = ()
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 __all__ = ["Fault"]
