@@ -44,10 +44,13 @@ class Gathered:
     failed: list[_Failed] = field(default_factory=list)
     findings: dict[tuple[int, str, str], Found] = field(default_factory=dict)
     offset: int = 0
+    seen: set[int] = field(default_factory=set)
     tried: set[tuple[int, str, str]] = field(default_factory=set)
 
     def add(self, item: Item, judged: Judged, offset: int) -> None:
         """Count an outcome."""
+        self.seen.add(offset + item.index)
+        self.results.drawn = len(self.seen)
         key = item.family, judged.check, str(judged.target)
         self.results.tallies.setdefault(key, Tally()).add(judged.outcome, judged.seconds)
         self.names.setdefault(str(judged.target), set()).update(item.spec.names)

@@ -45,6 +45,9 @@ class Serial:
 class Pool:
     """Processes that do tasks, whoever is free the next one.
 
+    Every process loads all the backends: that takes 5 seconds of processor time for four frameworks, once, where the
+    reference's answers take a tenth of a second for each case, and would be worked out anew in the process of each backend.
+
     A process that dies, or says nothing for ``patience`` seconds, is replaced, and its task told (``Task.crashed``).
     """
 

@@ -120,7 +120,6 @@ class _Run:
         self.progress.phase("drawing", len(wanted))
         finished: bool = pool.run([Draw(wish) for wish in wanted], keep, deadline)
         items = plan(self.config, [(wish, drawn[wish]) for wish in wanted if wish in drawn])
-        self.gathered.results.drawn += len(items)
         offset = self.gathered.offset
         self.progress.phase("judging", sum(len(item.pairs) for item in items))
 
