@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from .. import dtypes
 from .measure import Array
 
 _LENGTHS = struct.Struct("<QQ")
@@ -20,12 +21,15 @@ _LENGTHS = struct.Struct("<QQ")
 
 def write(stream: IO[bytes], message: dict[str, Any], arrays: Sequence[Array] = ()) -> None:
     """Send a message."""
-    import ml_dtypes  # noqa: F401 (NumPy knows bfloat16 once this is imported)
     from safetensors.numpy import save
 
-    head = json.dumps(message).encode()
+    half = [
+        i for i, array in enumerate(arrays) if array.dtype.name == "bfloat16"
+    ]  # which the library cannot read
+    head = json.dumps({"message": message, "bfloat16": half}).encode()
+    flat = {str(i): array.view("uint16") if i in half else array for i, array in enumerate(arrays)}
     # Only from two axes on: ascontiguousarray gives an array without axes one.
-    flat = {str(i): np.ascontiguousarray(a) if a.ndim > 1 else a.copy() for i, a in enumerate(arrays)}
+    flat = {name: np.ascontiguousarray(a) if a.ndim > 1 else a.copy() for name, a in flat.items()}
     body = save(flat) if flat else b""
     stream.write(_LENGTHS.pack(len(head), len(body)))
     stream.write(head)
@@ -40,7 +44,6 @@ def read(stream: IO[bytes]) -> tuple[dict[str, Any], list[Array]] | None:
         EOFError: the stream ends in the middle of one.
         ValueError: it is damaged.
     """
-    import ml_dtypes  # noqa: F401
     from safetensors.numpy import load
 
     lengths = stream.read(_LENGTHS.size)
@@ -50,8 +53,11 @@ def read(stream: IO[bytes]) -> tuple[dict[str, Any], list[Array]] | None:
         raise EOFError("a message is cut short")
     first, second = _LENGTHS.unpack(lengths)
     head, body = _exactly(stream, first), _exactly(stream, second)
+    made = json.loads(head)
     arrays = load(body) if body else {}
-    return json.loads(head), [arrays[str(i)] for i in range(len(arrays))]
+    for i in made["bfloat16"]:
+        arrays[str(i)] = arrays[str(i)].view(dtypes.to_numpy_dtype("bfloat16"))
+    return made["message"], [arrays[str(i)] for i in range(len(arrays))]
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
