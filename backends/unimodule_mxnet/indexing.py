@@ -38,6 +38,12 @@ def getitem(x: Array, key: tuple[Any, ...]) -> Array:
             begin = int(part) % shape[len(cuts)]
             cuts.append((begin, begin + 1, 1))
     if cuts != [(0, n, 1) for n in shape]:
+        if (
+            0 in out and len(shape) < 3
+        ):  # its slice makes nothing of a vector or matrix only behind another axis
+            extra = 3 - len(shape)
+            x = reshape_to(x, newshape=(*shape, *(1,) * extra))
+            cuts += [(0, 1, 1)] * extra
         begins, ends, steps = zip(*cuts, strict=True)
         x = _slice(x, begin=begins, end=ends, step=steps)
     return x if tuple(out) == x.shape else reshape_to(x, newshape=tuple(out))

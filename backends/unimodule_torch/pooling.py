@@ -42,8 +42,8 @@ def avg_pool(
     if x.ndim == 5:
         if x.dtype in _HALF and not x.is_cuda:  # the one pooling kernel that the CPU lacks for them
             wide = (kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
-            return F.avg_pool3d(x.to(torch.float32), *wide).to(x.dtype)
-        return F.avg_pool3d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+            return _avg_pool3d(x.to(torch.float32), *wide).to(x.dtype)
+        return _avg_pool3d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if divisor_override is None:
         return F.avg_pool1d(x, kernel, stride, padding, ceil_mode, count_include_pad)
     # avg_pool1d knows no divisor: pool rows one high
@@ -52,6 +52,35 @@ def avg_pool(
         x.unsqueeze(2), kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
     return rows.squeeze(2)
+
+
+def _avg_pool3d(
+    x: Tensor,
+    kernel: Ints,
+    stride: Ints,
+    padding: Ints,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    sizes = tuple(x.shape[2:])
+    if all(k <= n for k, n in zip(kernel, sizes, strict=True)):
+        return F.avg_pool3d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    # Unlike its siblings, avg_pool3d wants an input as large as the window without its padding: sums of a padded input.
+    margin = tuple(p for p in reversed(padding) for _ in range(2))
+
+    def summed(cells: Tensor) -> Tensor:
+        return F.avg_pool3d(cells, kernel, stride, 0, ceil_mode, divisor_override=1)
+
+    if divisor_override is not None:
+        count: Tensor | int = divisor_override
+    else:
+        ones = torch.ones((1, 1, *sizes), dtype=x.dtype, device=x.device)
+        count = summed(F.pad(ones, margin, value=1.0 if count_include_pad else 0.0))
+    pooled = summed(F.pad(x, margin)) / count
+    # In ceil mode a window that starts in the padding behind the input does not count.
+    starts = (-(-(n + p) // s) for n, p, s in zip(sizes, padding, stride, strict=True))
+    return pooled[(..., *(slice(0, most) for most in starts))]
 
 
 def adaptive_avg_pool(x: Tensor, output_size: Ints) -> Tensor:

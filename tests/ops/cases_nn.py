@@ -114,6 +114,22 @@ SPATIAL: list[Case] = [
         oracle=o.avg_pool,
         tag="volume",
     ),
+    *(
+        case(
+            "avg_pool",
+            VOLUME,
+            (3, 2, 4),
+            (1, 2, 2),
+            (1, 0, 2),
+            c,
+            i,
+            d,
+            oracle=o.avg_pool,
+            tag=f"padded {c} {i} {d}",
+        )
+        for c in (False, True)
+        for i, d in ((True, None), (False, None), (True, 5))
+    ),
     case("adaptive_avg_pool", IMAGE, (2, 3), oracle=o.adaptive_avg_pool),
     case("adaptive_avg_pool", LINE, (3,), oracle=o.adaptive_avg_pool, tag="line"),
 ]

@@ -120,6 +120,15 @@ _KEYS = {
 }
 INDEXING: list[Case] = [
     *(case("getitem", X, key, oracle=lambda x, k: x[k], tag=tag) for tag, key in _KEYS.items()),
+    *(
+        case("getitem", x, key, oracle=lambda x, k: x[k], tag=f"nothing of {x.shape}")
+        for x, key in [
+            (Y, slice(2, 2)),
+            (Y, (slice(None), slice(0, 0))),
+            (Y[0], slice(1, 1)),
+            (Y[:1, :1], slice(0, 0)),
+        ]
+    ),
     case("take", X, np.array([2, 0, 2]), axis=1),
     case("take", X, np.array([[1, 1], [0, 1]]), axis=0, tag="matrix"),
     case("take", X, np.array(3), axis=-1, tag="0-d"),

@@ -12,6 +12,7 @@ from ..errors import DtypeError, NotSupportedError, running_modules
 from ..registry import parse_device
 from . import _portable
 from ._dispatch import DEFAULTS, call, creation_backend, expect_tensor, unary
+from .arithmetic import multiply
 
 
 def random_uniform(
@@ -97,7 +98,8 @@ def dropout(x: Tensor, p: float) -> Tensor:
     """
     backend = expect_tensor("dropout", x)
     kind = backend.dtype(x)
-    return x * _portable.keep(backend, backend.shape(x), p, kind, backend.device(x)) * (1 / (1 - p))
+    kept = _portable.keep(backend, backend.shape(x), p, kind, backend.device(x))
+    return multiply(multiply(x, kept), 1 / (1 - p))  # operators widen NumPy 1's tensors without axes
 
 
 __all__ = ["dropout", "random_uniform"]
