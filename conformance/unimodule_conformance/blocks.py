@@ -96,8 +96,8 @@ class Branch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         left, right = self.left(x), self.right(x)
         if self.how == "add":
-            return left + right
-        return left * right if self.how == "multiply" else left - right
+            return ops.add(left, right)
+        return ops.multiply(left, right) if self.how == "multiply" else ops.subtract(left, right)
 
 
 class Outputs(nn.Module):
@@ -206,8 +206,7 @@ class WithConstant(nn.Module):
 class WithBuffer(nn.Module):
     """Subtracts a running mean over all axes but the last, which is moved by a quarter in each training step, and counts.
 
-    The mean used is the one before the step, so that the second step shows whether the first was kept. It is used before
-    it is assigned: what was read from a buffer may be what assigning writes into.
+    The mean used is the one before the step, so that the second step shows whether the first was kept.
     """
 
     def __init__(self, features: int, persistent: bool = True) -> None:
@@ -216,7 +215,7 @@ class WithBuffer(nn.Module):
         self.steps = nn.Buffer(np.zeros((), "int64"))
 
     def forward(self, x: Tensor) -> Tensor:
-        centred = x - self.mean
+        centred = x - self.mean  # before the buffer is assigned: what was read of it may change then
         if self.training:
             axes = tuple(range(len(x.shape) - 1))
             batch = ops.mean(ops.stop_gradient(x), axis=axes) if axes else ops.stop_gradient(x)

@@ -10,7 +10,7 @@ without trial and error. Their ``node`` is given the shape of their input.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -20,6 +20,9 @@ from . import arrays
 from .arrays import EDGES, Shape
 
 T = TypeVar("T")
+
+APART = 100_000
+"""How far the seeds of two arrays of a case are apart at least."""
 
 
 class Drawer:
@@ -38,6 +41,7 @@ class Drawer:
         self.inputs: list[Array] = []
         self.differentiable = True
         self.ties = False
+        self._drawn = 0
 
     def part(self, fn: Callable[..., T], *args: Any) -> T:
         """``fn(self, *args)`` as one part of what is drawn, which shrinks as a whole or goes as a whole."""
@@ -89,7 +93,11 @@ class Drawer:
 
     def recipe(self, shape: Shape, *fills: str, dtype: str = "float32") -> Array:
         """An array that is an argument: a Constant of a function's module."""
-        return self.draw(arrays.specs_of(shape, fills or EDGES, dtype))
+        given = self.draw(arrays.specs_of(shape, fills or EDGES, dtype))
+        self._drawn += 1  # no two arrays of a case are the same draw from the same pool
+        return (
+            given if given.values is not None else replace(given, seed=given.seed + APART * (self._drawn - 1))
+        )
 
     def tensor(self, shape: Shape, *fills: str, dtype: str = "float32") -> In:
         """A new input of the spec."""

@@ -75,10 +75,10 @@ def _bilinear_function(d: Drawer) -> Node:
 # ---------------------------------------------------------------------- embedding
 def _table(d: Drawer) -> tuple[int, int, In]:
     """Rows, features, and the indices looked up: sometimes the same ones again and again, sometimes none."""
-    rows, features = d.integer(1, 5), d.integer(1, 4)
+    rows, features = d.choice(2, 3, 5, 1), d.integer(1, 4)
     shape = d.shape(0, 3, zero=True)
     dtype = d.choice("int64", "int32")
-    pool = f"below:{d.choice(rows, 1)}"
+    pool = f"below:{1 if d.seldom() else rows}"
     return rows, features, d.tensor(shape, pool, dtype=dtype)
 
 

@@ -212,7 +212,7 @@ def _ops_transpose(d: Drawer) -> Node:
     groups = given.get("groups", 1)
     weight = d.tensor((shape[1], out // groups, *every(kernel)), "normal")
     bias = d.tensor((out,), "normal") if d.flag() else None
-    rest = [every(given.get(key, key in ("stride", "dilation") and 1)) for key in _TRANSPOSE_ORDER]
+    rest = [every(given.get(key, int(key in ("stride", "dilation")))) for key in _TRANSPOSE_ORDER]
     return Node("ops.conv_transpose", (d.tensor(shape, *IMAGES), weight, bias, *rest, groups))
 
 
