@@ -6,6 +6,7 @@ They use unimodule only, so that a script can hold their source.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,13 @@ from unimodule import nn, ops
 from .specs import In
 
 Tensor = Any
+
+
+@dataclass(frozen=True)
+class Own:
+    """Stands in the arguments of an ``Apply`` for one of its Constants."""
+
+    name: str
 
 
 class Apply(nn.Module):
@@ -29,17 +37,17 @@ class Apply(nn.Module):
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         super().__init__()
         self.function = function
-        self.constants = 0
+        self.held = 0
         self.args = self._keep(args)
         self.kwargs = self._keep(kwargs)
 
     def _keep(self, value: Any) -> Any:
         """``value`` with a name in place of each array, which becomes a Constant of that name."""
         if isinstance(value, np.ndarray):
-            name = f"constant_{self.constants}"
-            self.constants += 1
+            name = f"constant_{self.held}"
+            self.held += 1
             setattr(self, name, nn.Constant(value))
-            return In(name)  # type: ignore[arg-type]
+            return Own(name)
         if isinstance(value, (tuple, list)):
             return tuple(self._keep(item) for item in value)
         if isinstance(value, dict):
@@ -48,7 +56,9 @@ class Apply(nn.Module):
 
     def _fill(self, value: Any, inputs: tuple[Tensor, ...]) -> Any:
         if isinstance(value, In):
-            return getattr(self, value.index) if isinstance(value.index, str) else inputs[value.index]
+            return inputs[value.index]
+        if isinstance(value, Own):
+            return getattr(self, value.name)
         if isinstance(value, tuple):
             return tuple(self._fill(item, inputs) for item in value)
         if isinstance(value, dict):
@@ -208,6 +218,9 @@ class WithBuffer(nn.Module):
 
     The mean used is the one before the step, so that the second step shows whether the first was kept.
     """
+
+    mean: Any
+    steps: Any
 
     def __init__(self, features: int, persistent: bool = True) -> None:
         super().__init__()

@@ -98,13 +98,18 @@ def redraw(net: nn.Module, seed: int) -> None:
     for index, parameter in enumerate(net.parameters()):
         if parameter.shape_known:
             rng = np.random.default_rng([seed, index])
-            parameter.data = _weights(rng, parameter.shape)
+            parameter.data = _weights(rng, known(parameter.shape))
     for index, (name, buffer) in enumerate(net.named_buffers()):
         rng = np.random.default_rng([seed, index, 1])
         if name.endswith("running_mean") and buffer.shape_known:
-            buffer.data = rng.uniform(-1.0, 1.0, buffer.shape).astype("float32")
+            buffer.data = rng.uniform(-1.0, 1.0, known(buffer.shape)).astype("float32")
         elif name.endswith("running_var") and buffer.shape_known:
-            buffer.data = rng.uniform(0.5, 2.0, buffer.shape).astype("float32")
+            buffer.data = rng.uniform(0.5, 2.0, known(buffer.shape)).astype("float32")
+
+
+def known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """A shape without unknown sizes."""
+    return tuple(n for n in shape if n is not None)
 
 
 def _weights(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:

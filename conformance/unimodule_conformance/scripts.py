@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def script(spec: Spec, target: Target, check: str, message: str) -> str:
     roots += [(job.__name__, "finish"), *names]
     imports, definitions = inlined(roots)
     needed = ("import numpy as np", "from unimodule import nn", "from unimodule import registry")
-    lines = _grouped({*imports, *needed, *_numbers(model + inputs)})
+    lines = _grouped({*imports, *needed, *_numbers(model + inputs + body)})
     given = f"(\n{inputs}    )" if inputs else "()"
     parts = [
         f'"""{_about(target, check, message)}"""',
@@ -137,6 +138,10 @@ def _body(spec: Spec, target: Target, check: str) -> tuple[list[Root], str]:
         f"    seed={spec.seed},\n    exact={spec.exact},\n)"
     )
     names: list[Root] = [(job.__name__, "Job"), (job.__name__, "prepared")]
+    if check.startswith("core "):
+        return _core(
+            spec, check.removeprefix("core "), names, made.replace(f"dtype={dtype!r}", "dtype='float64'")
+        )
     if check == "initial values":
         names.append((kept.__name__, "initial"))
         call = "initial(model, job)"
@@ -157,6 +162,55 @@ def _body(spec: Spec, target: Target, check: str) -> tuple[list[Root], str]:
         names.append((computed.__name__, "first_divergence"))
         lines += "\n    if problems:\n        problems.append(first_divergence(job))"
     return names, f"{made}\n{lines}\nfinish(problems)"
+
+
+def _core(spec: Spec, what: str, names: list[Root], made: str) -> tuple[list[Root], str]:
+    """The reference backend in float64 against the numbers that a source outside unimodule gave for this case."""
+    ways = {
+        "values": [("forward", "calls(eager)", "calls eager")],
+        "gradients": [("backward", "slopes(eager)", "slopes eager")],
+        "steps": [
+            ("training", "steps(False)(learning_rate(job), {trained})", "steps learning_rate"),
+            ("optimiser", "optimised(*{optimiser})", "optimised"),
+        ],
+    }[what]
+    lines, arguments = [made, "problems = []"], _arguments(spec)
+    for phase, way, needed in ways:
+        outside = "".join(
+            f"    {name!r}: {_literal(value)},\n" for name, value in _outside(spec, phase).items()
+        )
+        lines.append(f"outside = {{\n{outside}}}")
+        lines.append(f"problems += against(job, {way.format(**arguments)}, outside)")
+        names += [(computed.__name__, name) for name in (*needed.split(), "against")]
+    return names, "\n".join([*lines, "finish(problems)"])
+
+
+def _outside(spec: Spec, phase: str) -> dict[str, np.ndarray[Any, Any]]:
+    """What the sources of the core's checks say, under the names that results have in scripts."""
+    from .case import Case
+    from .oracle.outside.torch_source import Source
+
+    case = Case(spec)
+    with np.errstate(all="ignore"):
+        paths = list(job.results(case.reference.net()(*case.reference.inputs())))
+        given = getattr(Source(case), phase)()
+    outputs, call = iter(paths), "" if phase in ("training", "optimiser") else " of call 1"
+    found = {}
+    for (kind, name), value in given.items():
+        if kind == "output":
+            label = next(outputs, name)
+        elif kind == "input gradient":
+            label = f"gradient of input {name.strip('[]')}"
+        elif kind == "parameter gradient":
+            label = f"gradient of {name}"
+        else:
+            label = f"{kind} {name.partition(' of ')[0]}"
+        found[label + call] = np.asarray(value)
+    return found
+
+
+def _literal(value: np.ndarray[Any, Any]) -> str:
+    return f"np.array({value.tolist()!r}, {value.dtype.name!r})" + _reshaped(value)
 
 
 def _arguments(spec: Spec) -> dict[str, object]:
@@ -239,12 +293,12 @@ def array_expression(given: Array, dtype: str, roots: list[Root]) -> str:
     return made if kind == "float32" or not kind.startswith("float") else f"{made}.astype({kind!r})"
 
 
-def _reshaped(host: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+def _reshaped(host: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> str:
     """What a list of no elements does not say."""
     return "" if host.size else f".reshape({host.shape})"
 
 
-def _floats(host: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> str:
+def _floats(host: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> str:
     """Nested lists of the shortest digits that give these float32 numbers."""
     if host.ndim:
         return f"[{', '.join(_floats(row) for row in host)}]"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 import unimodule as um
-from unimodule import nn, ops, optim
+from unimodule import Backend, nn, ops, optim, registry
 from unimodule.errors import CompileError
+from unimodule.train import train_step
 
 from .job import (
     Inputs,
@@ -42,7 +43,8 @@ def calls(form: Form) -> Way:
     """Two calls on different inputs."""
 
     def run(job: Job, net: nn.Module, inputs: Inputs) -> Results:
-        call, found = form(net), Results()
+        call: Any = form(net)
+        found: Results = {}
         for i in range(2):
             found |= labelled(f"of call {i + 1}", {**results(call(*rolled(inputs, i))), **buffers(net)})
         return found
@@ -75,7 +77,8 @@ def slopes(form: Form) -> Way:
             output = net(*given)
             return projection(output, job.seed), output
 
-        both, found = form(um.value_and_grad(loss, argnums=(0, 1), has_aux=True)), Results()
+        both: Any = form(um.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+        found: Results = {}
         for step in range(2):
             given = rolled(inputs, step)
             floats = [given[i] for i in places]
@@ -109,8 +112,8 @@ def steps(compiled: bool) -> Callable[[float, bool], Way]:
         def run(job: Job, net: nn.Module, inputs: Inputs) -> Results:
             net.train(training)
             rule = optim.SGD([p for p in net.parameters() if p.requires_grad], lr=rate, momentum=0.5)
-            step = um.train_step(net, lambda y, _: projection(y, job.seed), rule) if compiled else None
-            found = Results()
+            step: Any = train_step(net, lambda y, _: projection(y, job.seed), rule) if compiled else None
+            found: Results = {}
             for i in range(2):
                 given = rolled(inputs, i)
                 if step is not None:
@@ -132,7 +135,7 @@ def optimised(name: str, options: dict[str, Any]) -> Way:
 
     def run(job: Job, net: nn.Module, inputs: Inputs) -> Results:
         rule = getattr(optim, name)([p for p in net.parameters() if p.requires_grad], **options)
-        found = Results()
+        found: Results = {}
         for step in range(3):
             gradients = {}
             for i, (path, p) in enumerate(net.named_parameters()):
@@ -153,7 +156,7 @@ def modes(trainable: bool) -> Way:
     """A call in eval mode, one in train mode, one in eval mode again."""
 
     def run(job: Job, net: nn.Module, inputs: Inputs) -> Results:
-        found = Results()
+        found: Results = {}
         for i, training in enumerate((False, True, False) if trainable else (False, False)):
             output = net.train(training)(*rolled(inputs, i))
             found |= labelled(f"of call {i + 1}", {**results(output), **buffers(net)})
@@ -166,7 +169,8 @@ def branches(form: Form) -> Way:
     """Calls on inputs of either sign and several sizes."""
 
     def run(job: Job, net: nn.Module, inputs: Inputs) -> Results:
-        call, found = form(net), Results()
+        call: Any = form(net)
+        found: Results = {}
         for factor in (1.0, -1.0, 1 / 64, 16.0):
             given = (a * a.dtype.type(factor) if a.dtype.kind == "f" else a for a in inputs)
             found |= labelled(f"for inputs times {factor:g}", results(call(*given)))
@@ -228,6 +232,8 @@ def structured(job: Job) -> list[str]:
 def retraced(job: Job) -> list[str]:
     """Whether a compiled function's Python runs again for a second call with the same shapes."""
     runs: list[int] = []
+    if type(registry.get_backend(job.backend)).compile is Backend.compile:
+        return []  # there is no compiler
 
     def loss(net: nn.Module, *inputs: Any) -> Any:
         runs.append(1)
@@ -245,6 +251,17 @@ def retraced(job: Job) -> list[str]:
         if len(runs) > first
         else []
     )
+
+
+def against(job: Job, way: Way, outside: Results) -> list[str]:
+    """What the reference computes in float64 against what a source outside unimodule computed."""
+    allowed, found = bounds(job, way), way(job, job.reference(), job.wide())
+    expected = {
+        n: allowed[n]._replace(reference=value) if n in allowed else None for n, value in outside.items()
+    }
+    missing = [f"{name}: missing" for name, bound in expected.items() if bound is None]
+    known = {name: bound for name, bound in expected.items() if bound is not None}
+    return missing + wrong(known, {name: found[name] for name in known if name in found})
 
 
 # ---------------------------------------------------------------------- where it starts

@@ -12,6 +12,7 @@ import numpy as np
 import unimodule as um
 from unimodule import nn, ops, optim, registry
 from unimodule.errors import CompileError, DtypeError, IntegerRangeError, StateDictError
+from unimodule.state import load, save
 
 from .computed import eager, projection
 from .job import Array, Job, Results, bounds, buffers, labelled, results, same, size, state, told, wrong
@@ -82,8 +83,7 @@ def transferred(job: Job) -> list[str]:
     """Moved to every other installed backend and back."""
     net = job.there()
     start, problems = state(net), []
-    for name in um.backends():
-        other = str(getattr(name, "name", name))
+    for other in registry.infos():
         if other == job.backend or not registry.installed(other):
             continue
         try:
@@ -121,10 +121,10 @@ def saved(job: Job) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.safetensors"
         net = job.there()
-        um.save(net, path)
+        save(net, path)
         here, there = altered(net.clone()), altered(job.net.clone().to("numpy", dtype=job.dtype))
-        um.load(here, path)
-        um.load(there, path)
+        load(here, path)
+        load(there, path)
     start = state_dict(net)
     problems = same(start, state_dict(here), "loaded")
     return problems + same(widened(start), widened(state_dict(there)), "loaded on the reference backend")
@@ -168,7 +168,8 @@ def constant(job: Job) -> list[str]:
     """Training changes nothing but what is trained."""
     net = job.there().eval()
     rule = optim.AdamW(net.parameters(), lr=0.1, weight_decay=0.5)
-    before, slopes = state(net), {}
+    before = state(net)
+    slopes: dict[str, Any] = {}
     for _ in range(2):
         _, slopes = um.value_and_grad(lambda net: projection(net(*job.given()), 0))(net)
         rule.step(slopes)
@@ -302,8 +303,8 @@ def averaged(job: Job) -> list[str]:
     problems = []
     for name in expected.keys() & found.keys():
         ours, theirs = expected[name], found[name]
-        error = np.hypot(ours.std() / len(ours) ** 0.5, theirs.std() / len(theirs) ** 0.5)
-        if abs(ours.mean() - theirs.mean()) > max(7 * error, size(ours) / 96, 1e-9):
+        spread = np.hypot(ours.std() / len(ours) ** 0.5, theirs.std() / len(theirs) ** 0.5)
+        if abs(ours.mean() - theirs.mean()) > max(7 * spread, size(ours) / 96, 1e-9):
             problems.append(f"the mean {name} is {theirs.mean():.4g}, expected {ours.mean():.4g}")
     return sorted(problems)
 

@@ -235,14 +235,15 @@ def _split(d: Drawer) -> Node:
     return Node("ops.split", (x, (first, n - first)), {"axis": axis})
 
 
-for _name in ("tril", "triu"):
-    link(
-        f"ops.{_name}",
-        lambda d, shape, name=_name: function(f"ops.{name}", k=d.integer(-2, 2)),
-        lambda shape: len(shape) >= 2,
-        lambda d: d.shape(2, 4),
-        ("normal", "special"),
-    )
+def _triangle(name: str) -> None:
+    def node(d: Drawer, shape: Shape) -> Node:
+        return function(name, k=d.integer(-2, 2))
+
+    link(name, node, lambda shape: len(shape) >= 2, lambda d: d.shape(2, 4), ("normal", "special"))
+
+
+_triangle("ops.tril")
+_triangle("ops.triu")
 
 
 @subject("ops.meshgrid")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ..specs import Node, Spec
 from .arrays import Shape
-from .drawing import LINKS, Drawer, specs
+from .drawing import LINKS, Drawer, LinkDraws, specs
 from .families import FAMILIES as _FILLED
 from .linear import mixture, with_buffer, with_constant, with_parameter
 from .sequence import encoder_layer, self_attention, sequence
@@ -97,7 +97,12 @@ def keeper(d: Drawer, shape: Shape, pure: bool = False) -> Node:
         if fitting:
             return LINKS[d.choice(*fitting)].node(d, shape)
     if kind == 3 and shape:
-        makers = (with_parameter, with_constant, mixture, *(() if pure else (with_buffer,)))
+        makers: tuple[LinkDraws, ...] = (
+            with_parameter,
+            with_constant,
+            mixture,
+            *(() if pure else (with_buffer,)),
+        )
         return d.choice(*makers)(d, shape)
     if kind == 4 and 3 <= len(shape) <= 5:
         return _same_conv(d, shape)
