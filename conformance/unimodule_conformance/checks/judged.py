@@ -6,7 +6,9 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unimodule.errors import CompileError, NotSupportedError
+import numpy as np
+
+from unimodule.errors import CompileError, DtypeError, NotSupportedError
 from unimodule.registry import get_backend
 
 from ..case import Case
@@ -56,6 +58,8 @@ def judged(run: Run) -> Run:
                 return Outcome(Status.VACUOUS, str(error.__cause__))
             if isinstance(error.__cause__, NotSupportedError):
                 return Outcome(Status.SKIPPED, str(error))
+            if isinstance(error.__cause__, DtypeError) and _lacks_float64(case, target):
+                return Outcome(Status.SKIPPED, f"there is no float64 here: {error}")
             return Outcome(
                 Status.FAILED, f"raised {error}", details={"error": type(error.__cause__).__name__}
             )
@@ -65,6 +69,17 @@ def judged(run: Run) -> Run:
             return Outcome(Status.ERROR, f"the suite itself raised {described(error)}")
 
     return judge
+
+
+def _lacks_float64(case: Case, target: Target) -> bool:
+    """Whether a case asks for float64, which the backend declares that it has not, for this process or at all."""
+    if "float64" not in case.key:
+        return False
+    try:
+        get_backend(target.backend).from_numpy(np.zeros(1), "float64", "cpu")
+    except DtypeError:
+        return True
+    return False
 
 
 def cannot_compile(case: Case, error: TargetError) -> Outcome:
