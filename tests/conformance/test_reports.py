@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -141,6 +142,8 @@ def test_the_page_has_failures_scripts_and_verdict(red, green):
     assert "nn.Linear(5, 5)" in parsed.text and "numpy-c" in parsed.text and "red" in parsed.text
     assert "declared as unsupported" in parsed.text
     quiet = Parsed(page(green)).text
+    alone = dataclasses.replace(green, config=dataclasses.replace(green.config, backends=("numpy", "absent")))
+    assert "absent" in Parsed(page(alone)).text, "a backend that saw no case"
     assert "Nothing speaks against numpy." in quiet and "Failures" not in quiet
 
 

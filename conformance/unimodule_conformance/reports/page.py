@@ -69,7 +69,7 @@ def _family(results: Results, family: str) -> dict[str, Any]:
     cells = []
     for target in results.targets:
         total = results.cell_of_family(family, target)
-        cells.append({"target": target, **_cell(total)} if total.total else {"target": target, "total": 0})
+        cells.append({"target": target, **_cell(total)})
     return {"family": family, "cells": cells}
 
 
