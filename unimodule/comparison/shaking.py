@@ -253,6 +253,7 @@ class _Shaken(Backend):
 
 
 _backends: dict[Backend, _Shaken] = {}
+registry.on_forget(_backends.clear)
 
 
 def _backend(name: str) -> _Shaken:

@@ -67,7 +67,7 @@ class Hunt:
         """One result."""
         fault = self._fault()
         with fault.around():
-            if why := _not_live(fault):
+            if why := not_live(fault):
                 yield _result(fault, "not live", message=why)
             else:
                 yield from hunt(fault, _planned(self.cases)[",".join(self.backends)], self.seconds)
@@ -138,7 +138,7 @@ def _only_with_the_fault(item: Item, judged: Judged) -> bool:
     return again.outcome.status is not Status.FAILED
 
 
-def _not_live(fault: Fault) -> str:
+def not_live(fault: Fault) -> str:
     """Why a fault cannot be hunted: "" where its control shows it while it is planted and at no other time."""
     try:
         if fault.control():
@@ -160,4 +160,4 @@ def _result(fault: Fault, verdict: str, *rest: Any, message: str = "") -> Hunted
     return Hunted(fault.name, where, fault.kind, verdict, check, examples, round(seconds, 2), said, spec)
 
 
-__all__ = ["Hunt", "Hunted", "hunt", "in_order"]
+__all__ = ["Hunt", "Hunted", "hunt", "in_order", "not_live"]
