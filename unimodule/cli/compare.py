@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _random, registry
 from ..comparison import compare as run
+from ..comparison import page
 from ..comparison.places import parse_places
 from ._command import DISAGREE, Command, InputError, as_json, show, start
 from ._sources import read_inputs, read_loss, read_net
@@ -86,6 +87,8 @@ def compare(
         raise InputError("there is no input; give the shape of each, such as --input 2,20")
     if html is not None and (Path(html).suffix not in (".html", ".htm") or not Path(html).parent.is_dir()):
         raise InputError(f"--html {html}: expected a file's name ending in .html, in a folder that is there")
+    if html is not None:
+        page.check()
     names = [] if backends is None else [name.strip() for name in backends.split(",")]
     chosen = [*names, *more] or None
     places = parse_places(chosen)

@@ -149,17 +149,21 @@ class Report:
         return from_plain(cls, _without_verdicts(data))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the report to a file ending in ``.json``.
+        """Write the report to a file ending in ``.json``, or in ``.html`` as a page that needs no other file.
 
         Raises:
-            ArgumentError: the name ends otherwise.
+            ArgumentError: the name ends otherwise, or the page needs Jinja2 and it is not installed.
         """
         target = Path(path)
-        if target.suffix != ".json":
-            html = target.suffix in (".html", ".htm")
-            why = "HTML reports cannot be written yet" if html else "unknown format"
-            raise ArgumentError(f"save() expected a name ending in .json, got {target.name!r}: {why}")
-        target.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+        if target.suffix == ".json":
+            text = json.dumps(self.to_dict(), allow_nan=False) + "\n"
+        elif target.suffix in (".html", ".htm"):
+            from .page import page
+
+            text = page(self)
+        else:
+            raise ArgumentError(f"save() expected a name ending in .json or .html, got {target.name!r}")
+        target.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
