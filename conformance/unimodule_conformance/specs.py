@@ -146,7 +146,7 @@ class Spec:
 
 READERS = frozenset(
     {
-        *(f"block.{name}" for name in "WhileNorm IfPositive Item HostSum".split()),
+        *(f"block.{name}" for name in "WhileNorm IfPositive Item HostSum Converted".split()),
         *(f"ops.{name}" for name in "item to_numpy nonzero searchsorted nextafter".split()),
         *(f"ops.unique_{name}" for name in "all counts inverse values".split()),
     }
