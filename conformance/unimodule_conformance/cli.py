@@ -67,6 +67,14 @@ def _seconds(_: click.Context, parameter: click.Parameter, text: str | None) -> 
 @click.option(
     "--list", "listing", is_flag=True, help="Print the names of checks, layers and functions, and stop."
 )
+@click.option(
+    "--mutants",
+    is_flag=True,
+    help="Plant faults one by one and demand that each is caught, at profile ci unless told otherwise.",
+)
+@click.option(
+    "--faults", metavar="PARTS", help="With --mutants: only faults whose names have one of these in them."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a scoreboard.")
 def conformance(
     backends: str | None,
@@ -80,6 +88,8 @@ def conformance(
     workers: int | None,
     replay: Path | None,
     listing: bool,
+    mutants: bool,
+    faults: str | None,
     as_json: bool,
 ) -> None:
     """Judge backends against the declared semantics, with generated models.
@@ -95,6 +105,8 @@ def conformance(
     if listing:
         show(available(), as_json)
         return
+    if mutants and not _given("profile"):
+        profile = "ci"
     try:
         names = chosen_backends(_split(backends))
         config = asked(
@@ -115,6 +127,8 @@ def conformance(
             )
         if replay is not None:
             sys.exit(_replay(replay, config, as_json))
+        if mutants:
+            sys.exit(_mutants(config, faults, directory, as_json))
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     sys.exit(_run(config, directory, as_json))
@@ -142,6 +156,29 @@ def _run(config: Any, directory: Path | None, as_json: bool) -> int:
     if not results.ok:
         return RED
     return INTERRUPTED if results.ended == "interrupted" else 0
+
+
+def _given(option: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
+
+
+def _mutants(config: Any, parts: str | None, directory: Path | None, as_json: bool) -> int:
+    from .faults.runner import run_mutants
+    from .faults.telling import line, table
+
+    found = run_mutants(config, only=_split(parts), tell=lambda *what: click.echo(line(*what), err=True))
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "mutants.json").write_text(found.to_json(), encoding="utf-8")
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        from rich.console import Console
+
+        Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table(found))
+    return 0 if found.ok else RED
 
 
 def _replay(path: Path, config: Any, as_json: bool) -> int:
