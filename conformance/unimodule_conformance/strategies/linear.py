@@ -166,7 +166,7 @@ def linear_like(d: Drawer, shape: Shape) -> Node:
     kind = d.integer(0, 2)
     if kind == 0:
         return Node("nn.Linear", (shape[-1], shape[-1]), d.options(bias=(False,)))
-    if kind == 1:
+    if kind == 1 or shape[-1] == 1:
         return Node(d.choice("nn.Tanh", "nn.Sigmoid", "nn.Identity"))
     return Node("nn.LayerNorm", (shape[-1],))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..specs import Node
 from .arrays import Shape
-from .drawing import Drawer, link, some_features, subject, with_features
+from .drawing import Drawer, link, subject
 from .spatial import SIDES
 
 POOL = ("normal", "large", "small", "equal", "ties", "positive")
@@ -128,16 +128,21 @@ def _layer_norm(d: Drawer, shape: Shape) -> Node:
     return Node("nn.LayerNorm", (sizes,), d.options(eps=EPS, elementwise_affine=(False,), bias=(False,)))
 
 
-def _full(shape: Shape) -> bool:
-    return with_features(shape) and 0 not in shape
+def _wide(shape: Shape) -> bool:
+    """More than one value along the last axis: of one alone nothing is left but rounding."""
+    return len(shape) >= 1 and 0 not in shape and shape[-1] > 1
 
 
-link("nn.LayerNorm", _layer_norm, _full, some_features, POOL, modes=False)
+def _some_wide(d: Drawer) -> Shape:
+    return (*d.shape(0, 3), d.integer(2, 4))
+
+
+link("nn.LayerNorm", _layer_norm, _wide, _some_wide, POOL, modes=False)
 
 
 @subject("F.layer_norm")
 def _layer_norm_function(d: Drawer) -> Node:
-    shape = some_features(d)
+    shape = _some_wide(d)
     sizes = _trailing(d, shape)
     x = d.tensor(shape, *POOL)
     weight = d.tensor(sizes, "normal") if d.flag() else None
@@ -147,7 +152,7 @@ def _layer_norm_function(d: Drawer) -> Node:
 
 @subject("ops.layer_norm")
 def _ops_layer_norm(d: Drawer) -> Node:
-    shape = some_features(d)
+    shape = _some_wide(d)
     sizes = _trailing(d, shape)
     x = d.tensor(shape, *POOL)
     weight = d.tensor(sizes, "normal") if d.flag() else None

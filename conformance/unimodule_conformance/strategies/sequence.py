@@ -258,7 +258,7 @@ def _placed(d: Drawer, layer: Node, steps: int, batch: int) -> In:
 def _encoder(name: str, wrap: Callable[[Drawer, Node], Node], mask: str) -> None:
     @subject(name)
     def alone(d: Drawer) -> Node:
-        layer = encoder_layer(d, (d.choice(2, 4, 1),))
+        layer = encoder_layer(d, (d.choice(2, 4, 3),))
         steps, batch = d.integer(1, 4), d.integer(1, 3)
         x = _placed(d, layer, steps, batch)
         masks = {
@@ -288,7 +288,7 @@ def _as_it_is(d: Drawer, layer: Node) -> Node:
 def _decoder(name: str, wrap: Callable[[Drawer, Node], Node]) -> None:
     @subject(name)
     def alone(d: Drawer) -> Node:
-        size = d.choice(2, 4, 1)
+        size = d.choice(2, 4, 3)
         layer = Node("nn.TransformerDecoderLayer", (size, heads(d, size)), _transformer_options(d))
         steps, keys, batch = d.integer(1, 4), d.integer(1, 4), d.integer(1, 3)
         target, memory = _placed(d, layer, steps, batch), _placed(d, layer, keys, batch)

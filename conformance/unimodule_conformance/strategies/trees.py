@@ -107,7 +107,7 @@ def keeper(d: Drawer, shape: Shape, pure: bool = False) -> Node:
     if kind == 4 and 3 <= len(shape) <= 5:
         return _same_conv(d, shape)
     if kind == 5 and sequence(shape):
-        return d.choice(self_attention, encoder_layer)(d, shape)
+        return d.choice(self_attention, *((encoder_layer,) if shape[-1] > 1 else ()))(d, shape)
     name = d.choice(*_KEEPING)
     return LINKS[name].node(d, shape) if LINKS[name].fits(shape) else Node("nn.Tanh")
 
