@@ -48,6 +48,10 @@ def text():
 def nets(tmp_path: Path) -> str:
     (tmp_path / "neighbour.py").write_text("")
     (tmp_path / "nets.py").write_text(NETS)
+    for name in ("damaged.npy", "damaged.safetensors"):
+        (tmp_path / name).write_text("no array in here")
+    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
+    np.savez(tmp_path / "two.npz", a=np.ones((2, 20), "float32"), b=np.ones(3))
     (tmp_path / "broken.py").write_text("import sys\nsys.exit('first line\\nsecond line')\n")
     return str(tmp_path / "nets.py")
 
@@ -89,12 +93,14 @@ def test_compare(nets: str, backend: str) -> None:
     result = run("compare", f"{nets}:MLP", "--input", "5,3", "--backends", f"numpy,{backend}", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["ok"] and report["net"] == "MLP" and set(report["versions"]) == {"numpy", backend}
+    assert report["ok"] and report["net"] == "MLP"
+    assert {row["label"] for row in report["rows"]} == {"numpy", backend}
+    assert all(mode["timings"] for row in report["rows"] for mode in row["modes"])
 
 
 @pytest.mark.parametrize("what", [("net", "2,20"), ("MLP", "2,7:float32:-1..1"), ("text", "4,16:int64:0..9")])
 def test_compare_takes_instances_classes_and_functions(nets: str, what: tuple[str, str]) -> None:
-    result = run("compare", f"{nets}:{what[0]}", "--input", what[1], "--backends", "numpy")
+    result = run("compare", f"{nets}:{what[0]}", "--input", what[1], "--backends", "numpy", "--no-layers")
     assert result.exit_code == 0, result.output
     assert "All 1 agree" in result.stdout
 
@@ -102,7 +108,8 @@ def test_compare_takes_instances_classes_and_functions(nets: str, what: tuple[st
 def test_the_seed_decides_weights_and_inputs(nets: str) -> None:
     def numbers(*options: str) -> Any:
         arguments = ("compare", f"{nets}:MLP", "--input", "5,3", "--backends", "numpy", "--json", *options)
-        return [row["error"] for row in json.loads(run(*arguments).stdout)["rows"]]
+        (row,) = json.loads(run(*arguments).stdout)["rows"]
+        return [tensor["absolute"] for tensor in row["modes"][0]["tensors"]]
 
     assert numbers() == numbers("--seed", "0") != numbers("--seed", "1")
 
@@ -122,6 +129,44 @@ def test_exit_status_where_backends_disagree(nets: str, monkeypatch: pytest.Monk
     result = run("compare", f"{nets}:net", "--input", "2,20", "--backends", "numpy,absent")
     assert result.exit_code == 1
     assert "1 of 2 backends do not agree: absent" in result.stdout
+
+
+def test_losses_targets_steps_and_other_interpreters(nets: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from unimodule import ops\ndef far(y):\n    return ops.mean(y * y)\n")
+    labels = ["--loss", "CrossEntropyLoss", "--target", "2:int64:0..2", "--steps", "2", "--train"]
+    function = [
+        "--loss",
+        "cross_entropy",
+        "--target",
+        "2:int64:0..2",
+        "--optimizer",
+        "AdamW",
+        "--lr",
+        "0.001",
+    ]
+    for options in (labels, function, ["--loss", str(tmp_path / "mine.py") + ":far", "--steps", "1"]):
+        command = ["compare", f"{nets}:net", "--input", "2,20", "--modes", "eager", "--json", *options]
+        result = run(*command, "--backend", f"numpy-too={sys.executable}", "--backend", "numpy")
+        assert result.exit_code == 0, result.output
+        report = json.loads(result.stdout)
+        assert [(row["label"], row["status"]) for row in report["rows"]] == [
+            ("numpy-too", "ok"),
+            ("numpy", "ok"),
+        ]
+        assert report["rows"][0]["interpreter"] == sys.executable
+        assert "loss" in {tensor["kind"] for tensor in report["rows"][0]["modes"][0]["tensors"]}
+
+
+def test_inputs_from_files(nets: str, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    np.save(tmp_path / "x.npy", np.ones((2, 20), "float32"))
+    save_file({"x": np.ones((2, 20), "float32")}, tmp_path / "x.safetensors")
+    for file in ("x.npy", "x.safetensors", "x.safetensors:x", "two.npz:a"):
+        arguments = ("--input", str(tmp_path / file), "--backends", "numpy", "--repeats", "0", "--json")
+        result = run("compare", f"{nets}:net", *arguments)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["inputs"] == [["[0]", [2, 20], "float32"]]
 
 
 # ---------------------------------------------------------------------- summary
@@ -154,6 +199,27 @@ def test_summary(nets: str) -> None:
         ("{dir}/nets.py:net", ["2,20", "--weights", "{dir}/none.safetensors"], "there is no file"),
         ("{dir}/nets.py:net", ["2,20", "--weights", "{dir}/nets.py"], "neither a safetensors file"),
         ("{dir}/nets.py:net", ["2,20", "--backends", "tourch"], "no backend is called 'tourch'"),
+        (
+            "{dir}/nets.py:net",
+            ["2,20", "--backend", "numpy-1=/no/python"],
+            "no Python interpreter '/no/python'",
+        ),
+        ("{dir}/nets.py:net", ["2,20", "--modes", "lazy"], "modes among eager, compiled"),
+        ("{dir}/nets.py:net", ["2,20", "--loss", "CrossEntropy"], "neither nn nor nn.functional has it"),
+        (
+            "{dir}/nets.py:net",
+            ["2,20", "--loss", "{dir}/nets.py:Needy"],
+            "cannot be called without arguments",
+        ),
+        ("{dir}/nets.py:net", ["2,20", "--target", "2:int64"], "a target but no loss"),
+        ("{dir}/nets.py:net", ["2,20", "--optimizer", "SDG"], "no optimiser 'SDG'"),
+        ("{dir}/nets.py:net", ["2,20", "--html", "report.pdf"], "a file's name ending in .html"),
+        ("{dir}/nets.py:net", ["{dir}/none.npy"], "there is no file"),
+        ("{dir}/nets.py:net", ["{dir}/damaged.npy"], "neither .npy nor .npz"),
+        ("{dir}/nets.py:net", ["{dir}/pickled.npy"], "cannot be read"),
+        ("{dir}/nets.py:net", ["{dir}/damaged.safetensors"], "cannot be read"),
+        ("{dir}/nets.py:net", ["{dir}/two.npz"], "holds a, b; say which"),
+        ("{dir}/nets.py:net", ["{dir}/two.npz:c"], "has no 'c'; it has a, b"),
     ],
 )
 def test_errors_are_one_line(nets: str, source: str, options: list[str], message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -63,6 +64,12 @@ def perform(place: Place, source: Module, case: Case, plan: Plan, send: Sink) ->
         plan: what is to be done.
         send: gets a message for every result and every failure; nothing is raised but what ends the process.
     """
+    with warnings.catch_warnings():  # what frameworks warn of is not compared, and must not become an error
+        warnings.simplefilter("ignore")
+        _perform(place, source, case, plan, send)
+
+
+def _perform(place: Place, source: Module, case: Case, plan: Plan, send: Sink) -> None:
     try:
         backend = registry.get_backend(place.backend)
         placed = source.clone().to(place.backend, device=place.device)
