@@ -163,7 +163,7 @@ def _cast() -> bool:
 def _mixed() -> bool:
     import jax.numpy as jnp
 
-    return jnp.matmul(jnp.ones((1, 1), "float32"), jnp.ones((1, 1), "float16")).dtype.name == "float32"
+    return bool(jnp.matmul(jnp.ones((1, 1), "float32"), jnp.ones((1, 1), "float16")).dtype.name == "float32")
 
 
 @ROWS.row(

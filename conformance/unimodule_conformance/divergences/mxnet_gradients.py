@@ -41,7 +41,7 @@ def _max_pool_predict() -> bool:
         return npx.pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="max")
 
     (gradient,) = mx_gradients(pool, x, train=False)
-    return gradient[0, 0, 1::2, 1::2].ravel().tolist() != [1.0, 2.0, 3.0, 4.0]
+    return bool(gradient[0, 0, 1::2, 1::2].ravel().tolist() != [1.0, 2.0, 3.0, 4.0])
 
 
 @ROWS.row(
@@ -195,7 +195,7 @@ def _matmul() -> bool:
 def _rot90() -> bool:
     np_ = mxnet().np
     (gradient,) = mx_gradients(np_.rot90, np.arange(4.0).reshape(2, 2))
-    return gradient.tolist() != np.rot90([[1.0, 2.0], [3.0, 4.0]], -1).tolist()
+    return bool(gradient.tolist() != np.rot90([[1.0, 2.0], [3.0, 4.0]], -1).tolist())
 
 
 @ROWS.row(

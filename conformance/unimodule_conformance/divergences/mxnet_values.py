@@ -173,7 +173,7 @@ def _cumsum() -> bool:
 )
 def _softplus() -> bool:
     value = mxnet().npx.activation(mx_array([-20.0]), act_type="softrelu").item()
-    return abs(value - math.log1p(math.exp(-20.0))) > 1e-7
+    return bool(abs(value - math.log1p(math.exp(-20.0))) > 1e-7)
 
 
 @ROWS.row(
@@ -196,7 +196,7 @@ def _leaky_slope() -> bool:
 )
 def _elu_slope() -> bool:
     value = mxnet().npx.leaky_relu(mx_array([-1.0], "float64"), act_type="elu", slope=0.1).item()
-    return abs(value - 0.1 * math.expm1(-1.0)) > 1e-10
+    return bool(abs(value - 0.1 * math.expm1(-1.0)) > 1e-10)
 
 
 @ROWS.row(
@@ -208,7 +208,7 @@ def _elu_slope() -> bool:
 )
 def _gelu() -> bool:
     value = mxnet().npx.leaky_relu(mx_array([1.0], "float64"), act_type="gelu").item()
-    return abs(value - 0.5 * (1 + math.erf(math.sqrt(0.5)))) > 1e-9
+    return bool(abs(value - 0.5 * (1 + math.erf(math.sqrt(0.5)))) > 1e-9)
 
 
 @ROWS.row(
@@ -225,7 +225,7 @@ def _layer_norm() -> bool:
         mx_array([0.0] * 2, "float64"),
     )
     value = mxnet().npx.layer_norm(x, one, zero, eps=0.1)[0, 1].item()
-    return abs(value / (5e-4 / math.sqrt(2.5e-7 + 0.1)) - 1) > 1e-10
+    return bool(abs(value / (5e-4 / math.sqrt(2.5e-7 + 0.1)) - 1) > 1e-10)
 
 
 @ROWS.row(

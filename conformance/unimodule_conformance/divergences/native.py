@@ -27,7 +27,7 @@ def refuses(fn: Callable[[], Any], *says: str) -> bool:
 # ---------------------------------------------------------------------- MXNet
 def mxnet() -> Any:
     """MXNet, with NumPy's shapes (arrays without axes, axes without elements) on in this thread."""
-    mx = sys.modules.get("mxnet")
+    mx: Any = sys.modules.get("mxnet")
     if mx is None or not hasattr(mx, "np"):
         from unimodule_mxnet.loading import mx  # MXNet 1.9.1 asks NumPy for names that it no longer has
     mx.util.set_np_shape(True)

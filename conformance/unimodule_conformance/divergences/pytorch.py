@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def _clamp() -> bool:
     "they share it, whatever the axis",
 )
 def _max() -> bool:
-    return torch_gradients(lambda x: x.max(0).values, [1.0, 1.0])[0].tolist() == [1.0, 0.0]
+    return bool(torch_gradients(lambda x: x.max(0).values, [1.0, 1.0])[0].tolist() == [1.0, 0.0])
 
 
 @ROWS.row(
@@ -97,7 +98,7 @@ def _layer_norm() -> bool:
     values = 3 + 2**-7 * np.random.default_rng(0).permutation(24).reshape(4, 6)
     weight = np.linspace(0.5, 1.5, 24).reshape(4, 6) ** 2
 
-    def gradient(dtype: str) -> np.ndarray:
+    def gradient(dtype: str) -> Any:
         w = torch.tensor(weight, dtype=getattr(torch, dtype))
         return torch_gradients(lambda x: F.layer_norm(x, (6,), eps=1e-3) * w, values, dtype=dtype)[0]
 
@@ -117,7 +118,7 @@ def _layer_norm() -> bool:
 def _sign() -> bool:
     import torch
 
-    return torch.sign(torch.tensor(NAN)).item() == 0.0
+    return bool(torch.sign(torch.tensor(NAN)).item() == 0.0)
 
 
 @ROWS.row(
@@ -159,7 +160,7 @@ def _argsort() -> bool:
 def _clamp_wraps() -> bool:
     import torch
 
-    return torch.clamp(torch.tensor([100], dtype=torch.uint8), min=-1).item() == 255
+    return bool(torch.clamp(torch.tensor([100], dtype=torch.uint8), min=-1).item() == 255)
 
 
 @ROWS.row(

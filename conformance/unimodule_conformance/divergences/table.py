@@ -99,6 +99,7 @@ def script(row: Divergence) -> str:
             "",
             "from __future__ import annotations",
             "",
+            "import functools",
             "import math",
             helpers,
             *(f"{key} = {value!r}" for key, value in constants.items()),

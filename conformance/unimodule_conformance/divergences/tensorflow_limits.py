@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .model import Kind
 from .native import refuses
 from .rows import Rows
@@ -54,9 +56,8 @@ def _pool3d() -> bool:
     import tensorflow as tf
 
     x = tf.ones((1, 2, 2, 2, 1), tf.float64)
-    return all(
-        refuses(lambda pool=pool: pool(x, 2, 2, "VALID")) for pool in (tf.nn.max_pool3d, tf.nn.avg_pool3d)
-    )
+    pools = (tf.nn.max_pool3d, tf.nn.avg_pool3d)
+    return all(refuses(functools.partial(pool, x, 2, 2, "VALID")) for pool in pools)
 
 
 @ROWS.row(

@@ -274,7 +274,7 @@ ADAPTERS = [
         "jax: a compiled net drops the same each time",
         "jax",
         "compiled",
-        patch(module("unimodule_jax.compiling"), "random", _SameDraw),
+        patch(module("unimodule_jax.compiling"), "random", lambda native: _SameDraw(native)),
         wrong("jax", _dropped, False),
         ("nn.Dropout",),
     ),

@@ -154,10 +154,17 @@ def not_live(fault: Fault) -> str:
     return ""
 
 
-def _result(fault: Fault, verdict: str, *rest: Any, message: str = "") -> Hunted:
-    check, examples, seconds, said, spec = (*rest, *("", 0, 0.0, message, "")[len(rest) :])
+def _result(
+    fault: Fault,
+    verdict: str,
+    check: str = "",
+    examples: int = 0,
+    seconds: float = 0.0,
+    message: str = "",
+    spec: str = "",
+) -> Hunted:
     where = fault.backend or "core"
-    return Hunted(fault.name, where, fault.kind, verdict, check, examples, round(seconds, 2), said, spec)
+    return Hunted(fault.name, where, fault.kind, verdict, check, examples, round(seconds, 2), message, spec)
 
 
 __all__ = ["Hunt", "Hunted", "hunt", "in_order", "not_live"]

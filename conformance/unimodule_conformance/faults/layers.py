@@ -260,8 +260,8 @@ def _recurrent(b: Bench, layer: nn.Module, shape: tuple[int, ...], names: str) -
     """The last output of a layer whose weights count up, or the second one; the right ones are torch.nn's."""
     net = b.net(layer)
     for _, parameter in net.named_parameters():
-        size = int(np.prod(parameter.shape))
-        parameter.data = np.linspace(-1.0, 1.5, size).reshape(parameter.shape).astype("float32")
+        like = parameter.numpy()
+        parameter.data = np.linspace(-1.0, 1.5, like.size).reshape(like.shape).astype("float32")
     found = b.numpy(net(b.tensor(np.linspace(0.5, 1.0, int(np.prod(shape))).reshape(shape)))[0])
     return found.ravel()[-1 if names == "last" else 1]
 

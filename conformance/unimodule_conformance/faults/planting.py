@@ -42,7 +42,7 @@ def running(backend: str, op: str) -> Function:
     return inspect.unwrap(getattr(ops, op)) if own is None else own
 
 
-def patch(find: Callable[[], Any], name: str, make: Maker) -> Plant:
+def patch(find: Callable[[], Any], name: str, make: Callable[[Any], Any]) -> Plant:
     """Replace an attribute of what ``find`` returns when it is planted: a class, a module, an object. A method is replaced
     in the class of the order of resolution that defines it.
     """
