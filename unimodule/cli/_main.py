@@ -9,6 +9,7 @@ import click
 
 from .. import __version__
 from .backends import backends
+from .bench import bench
 from .compare import compare
 from .summary import summary
 
@@ -46,5 +47,5 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-for command in (backends, compare, summary):
+for command in (backends, bench, compare, summary):
     main.add_command(command)

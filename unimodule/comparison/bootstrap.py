@@ -9,6 +9,7 @@ Messages go through a copy of standard output; what frameworks print there goes 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import importlib.abc
 import importlib.util
 import json
@@ -34,7 +35,7 @@ class Packages(importlib.abc.MetaPathFinder):
 
 
 def main() -> None:
-    """Read where the packages are, then hand over to ``unimodule.comparison.worker``."""
+    """Read where the packages are, then hand over to the ``main`` of the module that the parent named."""
     sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(os.path.abspath(__file__))]
     faulthandler.enable()
     out = os.fdopen(os.dup(1), "wb")
@@ -49,9 +50,7 @@ def main() -> None:
         import safetensors.numpy  # noqa: F401
     except ImportError as error:
         sys.exit(f"{error}; run: {sys.executable} -m pip install numpy safetensors ml_dtypes")
-    from unimodule.comparison import worker
-
-    worker.main(sys.stdin.buffer, out, first)
+    importlib.import_module(first["worker"]).main(sys.stdin.buffer, out, first)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclasses.dataclass
 class Peak:
-    """What ``peak`` found: bytes above what the process held before; None where the system does not tell."""
+    """What ``peak`` found: bytes above what the process held before, and in all; None where the system does not tell."""
 
     bytes: int | None = None
+    total: int | None = None
 
 
 @contextlib.contextmanager
@@ -36,7 +37,8 @@ def peak() -> Iterator[Peak]:
     if before is not None:
         with contextlib.suppress(OSError):
             after = _kilobytes("VmHWM")
-            found.bytes = None if after is None else max(0, after - before) * 1024
+            if after is not None:
+                found.bytes, found.total = max(0, after - before) * 1024, after * 1024
 
 
 def _kilobytes(field: str) -> int | None:

@@ -68,8 +68,8 @@ def perform_elsewhere(place: Place, work: Job, timeout: float, send: Sink) -> No
         send: takes the messages.
     """
     with tempfile.TemporaryFile() as errors:
-        killed = _out_of_memory_kills()
-        process = _start(place, errors)
+        killed = out_of_memory_kills()
+        process = start(place, errors)
         messages: queue.Queue[Any] = queue.Queue(maxsize=16)
         threads = [
             threading.Thread(target=_feed, args=(process, place, work), daemon=True),
@@ -83,18 +83,19 @@ def perform_elsewhere(place: Place, work: Job, timeout: float, send: Sink) -> No
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_ENDS)
         finally:
-            _end(process)
+            stop(process)
             while threads[1].is_alive():
                 with contextlib.suppress(queue.Empty):
                     messages.get(timeout=0.05)
         if ended == TIMEOUT:
             send(_ended(TIMEOUT, f"no answer within {timeout:g} s"))
         elif ended is not None:
-            full = killed is not None and (_out_of_memory_kills() or 0) > killed
-            send(_ended(*_how(process.returncode, _last_words(errors), full)))
+            full = killed is not None and (out_of_memory_kills() or 0) > killed
+            send(_ended(*how_it_ended(process.returncode, last_words(errors), full)))
 
 
-def _start(place: Place, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+def start(place: Place, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a place's interpreter; what is written to standard error goes to ``errors``."""
     environment = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
     for key, value in _QUIET.items():
         environment.setdefault(key, value)
@@ -110,16 +111,22 @@ def _start(place: Place, errors: IO[bytes]) -> subprocess.Popen[bytes]:
 
 def _feed(process: subprocess.Popen[bytes], place: Place, work: Job) -> None:
     assert process.stdin is not None
+    with contextlib.suppress(OSError):  # it ended before it had read all; how it ended says why
+        process.stdin.write(introduction(place))
+        message = {**work.message, "place": dataclasses.asdict(place)}
+        wire.write(process.stdin, message, work.encoder.arrays)
+        process.stdin.close()
+
+
+def introduction(place: Place, worker: str = "unimodule.comparison.worker") -> bytes:
+    """The first line that a process reads: which of this one's packages it is to have, and the module that is its main."""
     info = registry.info(place.backend)
     first = {
         "packages": _packages(info.adapter.partition(":")[0].partition(".")[0]),
         "info": dataclasses.asdict(info),
+        "worker": worker,
     }
-    with contextlib.suppress(OSError):  # it ended before it had read all; how it ended says why
-        process.stdin.write(json.dumps(first).encode() + b"\n")
-        message = {**work.message, "place": dataclasses.asdict(place)}
-        wire.write(process.stdin, message, work.encoder.arrays)
-        process.stdin.close()
+    return json.dumps(first).encode() + b"\n"
 
 
 def _packages(adapter: str) -> dict[str, str]:
@@ -159,7 +166,7 @@ def _pass_on(messages: queue.Queue[Any], deadline: float, send: Sink) -> str | N
             return None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """See to it that a worker is gone, with all that it started."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -176,7 +183,7 @@ def _ended(status: str, message: str) -> dict[str, Any]:
     return {"what": "ended", "status": status, "message": message}
 
 
-def _how(code: int, words: str, full: bool) -> tuple[str, str]:
+def how_it_ended(code: int, words: str, full: bool) -> tuple[str, str]:
     """Status and message for a worker that ended without a last message."""
     more = f": {words}" if words else ""
     if full:
@@ -193,7 +200,7 @@ def _how(code: int, words: str, full: bool) -> tuple[str, str]:
     return CRASHED, f"the worker ended without an answer{more}"
 
 
-def _last_words(errors: IO[bytes]) -> str:
+def last_words(errors: IO[bytes]) -> str:
     """The line on a worker's standard error that says most: what Python calls fatal, or else the last one."""
     errors.seek(0, os.SEEK_END)
     errors.seek(max(0, errors.tell() - 2**16))
@@ -202,7 +209,7 @@ def _last_words(errors: IO[bytes]) -> str:
     return next(iter(fatal or lines[-1:]), "")
 
 
-def _out_of_memory_kills() -> int | None:
+def out_of_memory_kills() -> int | None:
     """How many processes the system has ended here for want of memory; None where it does not tell."""
     for name in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
         with contextlib.suppress(OSError):
@@ -211,4 +218,14 @@ def _out_of_memory_kills() -> int | None:
     return None
 
 
-__all__ = ["Job", "job", "perform_elsewhere"]
+__all__ = [
+    "Job",
+    "how_it_ended",
+    "introduction",
+    "job",
+    "last_words",
+    "out_of_memory_kills",
+    "perform_elsewhere",
+    "start",
+    "stop",
+]

@@ -159,9 +159,7 @@ def costs(report: Report) -> list[Bars]:
     ]
     found.append(Bars("Compilation", _plain([(i, label, m, v, seconds(v)) for i, label, m, v in compiling])))
     memory = [(i, label, m.mode, m.peak_bytes) for i, label, m in modes if m.peak_bytes is not None]
-    found.append(
-        Bars("Peak memory", _plain([(i, label, m, float(v), mebibytes(v)) for i, label, m, v in memory]))
-    )
+    found.append(Bars("Peak memory", _plain([(i, label, m, float(v), size(v)) for i, label, m, v in memory])))
     return [bars for bars in found if bars.bars]
 
 
@@ -201,9 +199,16 @@ def seconds(value: float) -> str:
     return f"{value * 1e6:.3g} µs"
 
 
-def mebibytes(value: float) -> str:
+def size(value: float) -> str:
     """An amount of memory: ``12.3 MiB``."""
-    return f"{value / 2**20:.3g} MiB" if value < 1000 * 2**20 else f"{value / 2**30:.3g} GiB"
+    for unit, power in (("GiB", 30), ("MiB", 20)):
+        if value >= 2**power:
+            return (
+                f"{value / 2**power:.3g} {unit}"
+                if value < 1000 * 2**power
+                else f"{value / 2**power:.0f} {unit}"
+            )
+    return f"{value / 2**10:.3g} KiB" if value else "0"
 
 
 __all__ = [
@@ -216,6 +221,6 @@ __all__ = [
     "color",
     "costs",
     "layers",
-    "mebibytes",
     "seconds",
+    "size",
 ]
