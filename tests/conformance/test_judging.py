@@ -22,10 +22,8 @@ CALLS = "structure values gradients".split()
 """What a backend is asked that compiles every op for every shape: the rest is asked of a few cases."""
 DEAR = "compiled,control flow,train step,transfer".split(",")
 GOOD = (Status.PASSED, Status.SKIPPED)
-PROVE_LITTLE = {"F.layer_norm": Status.WEAK, "ops.floor": Status.VACUOUS}
-"""Specs that are weak or vacuous, and are to be found so."""
-READ_BEFORE_WRITE = "block.WithBuffer"
-"""Reads a buffer, assigns it, and goes on with what it read, which where buffers are written in place has changed."""
+PROVE_LITTLE = {"F.layer_norm": Status.WEAK}
+"""Specs that are weak, and are to be found so."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +41,6 @@ def run(case: Case, name: str, target: Target) -> Outcome:
 @pytest.mark.parametrize("drawn", VARIED, ids=lambda s: f"{s.seed}-{s.root.name}")
 def test_nothing_is_wrong(backend, drawn):
     case, target = Case(drawn), Target(backend)
-    if drawn.root.name == READ_BEFORE_WRITE and backend not in ("numpy", "jax"):
-        pytest.skip("a buffer that is read, assigned and used")
     names = CALLS if jitted(target) and drawn.seed % 8 else CHEAP
     for name in names:
         if CHECKS[name].applies(drawn):
@@ -92,7 +88,7 @@ def test_core_checks_are_for_the_reference_only(backend):
 def test_every_check_says_what_it_asks():
     assert len(CHECKS) >= 26
     for check in CHECKS.values():
-        assert check.about.endswith(".") and len(check.about) < 130 and check.cost > 0
+        assert check.about.endswith(".") and len(check.about) < 160 and check.cost > 0
 
 
 def test_a_broken_spec_is_the_suites_own_error():

@@ -44,7 +44,7 @@ SIGMAS = 7.0
 """How far a mean may be from the reference's, in standard errors. Drawn by a fixed seed, so a pass stays a pass."""
 
 
-@check("initial values", applies=stateful)
+@check("initial values", applies=stateful, cost=2.0)
 @judged
 def initial(case: Case, target: Target) -> Outcome:
     """Under one seed a net gets the same initial parameters as on the reference backend, to the bit."""

@@ -20,7 +20,7 @@ LIBRARY = "torch"
 """What has to be installed."""
 
 
-REFUSALS = ("smaller than kernel size", "smaller than or equal to half of kernel size")
+REFUSALS = ("smaller than kernel size", "half of kernel size")
 """What PyTorch says of a 3-dimensional average pool whose window is as large as the padded input only, and of a max pool
 whose padding is half of the window only if its dilation counts: the pools of other ranks take these.
 """
@@ -82,7 +82,7 @@ def gradients(case: Case, target: Target) -> Outcome:
     return _held(case, target, "backward", INPUT_GRADIENT, PARAMETER_GRADIENT)
 
 
-@check("core steps", applies=trains, cost=4.0, core=True)
+@check("core steps", applies=trains, cost=12.0, core=True)
 @judged
 def steps(case: Case, target: Target) -> Outcome:
     """What the reference has after steps of training, and of each optimiser, PyTorch has after its own."""

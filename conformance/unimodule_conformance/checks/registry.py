@@ -47,15 +47,15 @@ def check(
     cost: float = 1.0,
     core: bool = False,
 ) -> Callable[[Run], Run]:
-    """Register a function as a check; the first line of its docstring is what the report says about it."""
+    """Register a function as a check; the first paragraph of its docstring is what the report says about it."""
 
     def register(run: Run) -> Run:
         if name in CHECKS:
             raise ValueError(f"there is already a check named {name!r}")
-        about = (run.__doc__ or "").strip().splitlines()
+        about = " ".join((run.__doc__ or "").strip().partition("\n\n")[0].split())
         if not about:
             raise ValueError(f"the check {name!r} needs a docstring")
-        CHECKS[name] = Check(name, about[0], run, applies, cost, core)
+        CHECKS[name] = Check(name, about, run, applies, cost, core)
         return run
 
     return register

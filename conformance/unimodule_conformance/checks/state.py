@@ -101,7 +101,7 @@ def _others(target: Target) -> Iterator[str]:
     return (name for name in infos() if name != target.backend and installed(name))
 
 
-@check("transfer", applies=stateful, cost=2.0)
+@check("transfer", applies=stateful, cost=5.0)
 @judged
 def transfer(case: Case, target: Target) -> Outcome:
     """Moved to every other installed backend and back, and loaded there from a state_dict, a net is the same to the bit."""
@@ -167,7 +167,7 @@ def clone(case: Case, target: Target) -> Outcome:
     return Outcome(Status.PASSED) if case.spec.random else judge(case, "forward", found, case.spec.dtype)
 
 
-@check("saving", applies=stateful, cost=2.0)
+@check("saving", applies=stateful, cost=4.0)
 @judged
 def saving(case: Case, target: Target) -> Outcome:
     """Saved to a safetensors file and loaded, here and on the reference backend, a net is the same to the bit."""

@@ -36,7 +36,7 @@ def trains(spec: Spec) -> bool:
     return trainable(spec) and _has_parameters(spec.to_json())
 
 
-@check("training", applies=trains, cost=4.0)
+@check("training", applies=trains, cost=8.0)
 @judged
 def steps(case: Case, target: Target) -> Outcome:
     """Parameters and buffers after each of two steps of gradient descent are the reference's."""
@@ -63,7 +63,7 @@ def train_step(case: Case, target: Target) -> Outcome:
     return judge(case, "training", found, case.spec.dtype)
 
 
-@check("constants", applies=lambda spec: trains(spec) and constant(spec), cost=3.0)
+@check("constants", applies=lambda spec: trains(spec) and constant(spec), cost=6.0)
 @judged
 def constants(case: Case, target: Target) -> Outcome:
     """Constants, frozen parameters and, in eval mode, buffers: no gradient, no update, no weight decay, to the bit."""
@@ -110,7 +110,7 @@ def sharing_names(net: nn.Module, parameter: nn.Parameter) -> frozenset[str]:
     return frozenset(name for name in before if differing({name: before[name]}, {name: after[name]}))
 
 
-@check("tied", applies=lambda spec: trains(spec) and sharing(spec), cost=4.0)
+@check("tied", applies=lambda spec: trains(spec) and sharing(spec), cost=6.0)
 @judged
 def tied(case: Case, target: Target) -> Outcome:
     """Tied parameters are one: one gradient, one update, and still one in a clone and on another backend."""

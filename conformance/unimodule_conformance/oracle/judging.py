@@ -13,6 +13,9 @@ from .reference import TOGETHER, magnitude, rounding
 if TYPE_CHECKING:
     from ..case import Case
 
+COARSE = 1e-2
+"""A tolerance of more than so much of a gradient's own size proves little of it."""
+
 NOTHING = 1e-10
 """A gradient so much smaller than the steepest is nothing but cancelled terms: as exact as they are."""
 
@@ -63,9 +66,10 @@ def _judge_one(
         if finding.wrong and finding.error is not None and key.kind in TOGETHER:
             # A gradient that cancels is as exact as the terms that cancelled, and whether they do depends on a kernel's
             # algorithm, which shaking the reference cannot know: gradients are judged together, the outputs' own among
-            # them. A kernel that finds a slope from its output, y (1 - y), has it to a rounding of 1, not of itself.
+            # them. A kernel that finds a slope from its output, y (1 - y), has it to a rounding of 1, not of itself,
+            # and the gradient of a weight is such a slope times an input.
             together = max(moved[other] for other in moved if other.kind in TOGETHER)
-            tolerance = FACTOR * together + rounding(value, max(steepest, HEAVIEST), dtype)
+            tolerance = FACTOR * together + rounding(value, max(steepest, _heaviest(case)), dtype)
             finding = _against(value, found, tolerance)
     if finding.wrong:
         return Outcome(
@@ -73,12 +77,25 @@ def _judge_one(
         )
     error = finding.error or 0.0
     worst = error / tolerance if tolerance else 0.0
-    negligible = key.kind in TOGETHER and scale <= NOTHING * steepest
-    if tolerance > WEAK * least / FACTOR and not negligible:
+    if _weak(key, tolerance, least, scale, rounding(value, max(scale, steepest), dtype), steepest):
         return Outcome(
             Status.WEAK, f"{label(key)}: rounding alone may carry it by {tolerance:.1e} of {scale:.1e}", worst
         )
     return Outcome(Status.PASSED, worst=worst)
+
+
+def _heaviest(case: Case) -> float:
+    """The largest that a gradient is where all slopes are 1."""
+    return HEAVIEST * max(1.0, *(magnitude(array) for array in case.inputs if array.dtype.kind == "f"), 1.0)
+
+
+def _weak(key: Key, tolerance: float, least: float, scale: float, pooled: float, steepest: float) -> bool:
+    """Whether a tolerance lets real faults pass. A gradient's is compared with the steepest of all, but must also be small
+    beside the gradient itself, unless that is nothing but cancelled terms.
+    """
+    if key.kind not in TOGETHER:
+        return tolerance > WEAK * least / FACTOR
+    return tolerance > WEAK * pooled / FACTOR or (scale > NOTHING * steepest and tolerance > COARSE * scale)
 
 
 def _against(value: Array, found: Array, tolerance: float) -> Finding:

@@ -174,18 +174,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     ),
     "tensordot": lambda a, b, *, axes=2: np.tensordot(a, b, axes),
     "vecdot": lambda a, b, *, axis=-1: np.sum(a * b, axis=axis),
-    "arange": lambda *args, dtype=None, **options: np.arange(*args, dtype=_wide(dtype)),
-    "linspace": lambda *args, endpoint=True, **options: np.linspace(*args, endpoint=endpoint),
+    "arange": lambda *args, dtype=None, **options: np.arange(*args, dtype=dtype),
+    "linspace": lambda start, stop, num, *, endpoint=True, **options: np.linspace(
+        start, stop, num, endpoint=endpoint
+    ).astype(_kind(options)),
     "eye": lambda rows, columns=None, *, k=0, **options: np.eye(rows, columns, k=k, dtype=_kind(options)),
     "zeros": lambda shape, **options: np.zeros(shape, _kind(options)),
     "ones": lambda shape, **options: np.ones(shape, _kind(options)),
-    "full": lambda shape, value, **options: np.full(shape, value, _wide(options.get("dtype"))),
-    "zeros_like": lambda x, **options: np.zeros_like(x, _wide(options.get("dtype"))),
-    "ones_like": lambda x, **options: np.ones_like(x, _wide(options.get("dtype"))),
+    "full": lambda shape, value, **options: np.full(shape, value, options.get("dtype")),
+    "zeros_like": lambda x, **options: np.zeros_like(x, options.get("dtype")),
+    "ones_like": lambda x, **options: np.ones_like(x, options.get("dtype")),
     "nonzero": np.nonzero,
-    "unique_values": np.unique,
-    "unique_counts": lambda x: np.unique(x, return_counts=True),
-    "unique_inverse": lambda x: _shaped(x, np.unique(x, return_inverse=True)),
+    "unique_values": lambda x: np.unique(x, equal_nan=False),
+    "unique_counts": lambda x: np.unique(x, return_counts=True, equal_nan=False),
+    "unique_inverse": lambda x: _shaped(x, np.unique(x, return_inverse=True, equal_nan=False)),
 }
 """Name in ``ops`` -> NumPy's own."""
 
@@ -202,12 +204,7 @@ def _along(x: Host, indices: Host, axis: int) -> tuple[Host, Host]:
 
 
 def _kind(options: dict[str, Any]) -> Any:
-    return _wide(options.get("dtype")) or "float64"
-
-
-def _wide(dtype: str | None) -> str | None:
-    """float32 stands for the case's float dtype."""
-    return "float64" if dtype == "float32" else dtype
+    return options.get("dtype") or "float32"
 
 
 def _shaped(x: Host, found: Any) -> Any:

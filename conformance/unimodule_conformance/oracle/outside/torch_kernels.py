@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+
+from .torch_ops import cast
 
 Tensor = Any
 Ints = tuple[int, ...]
@@ -99,15 +102,15 @@ def _turned(x: Tensor, reverse: bool) -> Tensor:
 
 
 def _lstm_layer(x: Tensor, h: Tensor, c: Tensor, *weights: Any, reverse: bool = False, **named: Any) -> Any:
-    *weights, reverse = _reversing(weights, 5, reverse)
-    filled = _filled(weights, named, ("b_ih", "b_hh", "w_hr"))
+    given, reverse = _reversing(weights, 5, reverse)
+    filled = _filled(given, named, ("b_ih", "b_hh", "w_hr"))
     y, hn, cn = _lstm(_turned(x, reverse), h[None], c[None], [filled])
     return _turned(y, reverse), hn[0], cn[0]
 
 
 def _gru_layer(x: Tensor, h: Tensor, *weights: Any, reverse: bool = False, **named: Any) -> Any:
-    *weights, reverse = _reversing(weights, 4, reverse)
-    y, hn = _gru(_turned(x, reverse), h[None], [_filled(weights, named, ("b_ih", "b_hh"))])
+    given, reverse = _reversing(weights, 4, reverse)
+    y, hn = _gru(_turned(x, reverse), h[None], [_filled(given, named, ("b_ih", "b_hh"))])
     return _turned(y, reverse), hn[0]
 
 
@@ -119,9 +122,9 @@ def _rnn_layer(
     return _turned(y, reverse), hn[0]
 
 
-def _reversing(weights: tuple[Any, ...], count: int, reverse: bool) -> list[Any]:
+def _reversing(weights: tuple[Any, ...], count: int, reverse: bool) -> tuple[list[Any], bool]:
     """The weights, and whether to walk backwards, which may stand behind them."""
-    return [*weights[:count], weights[count] if len(weights) > count else reverse]
+    return list(weights[:count]), weights[count] if len(weights) > count else reverse
 
 
 def _filled(weights: list[Any], named: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
@@ -142,15 +145,8 @@ def _biases(w_ih: Tensor, b_ih: Any, b_hh: Any) -> tuple[Any, Any]:
 
 
 # ---------------------------------------------------------------------- creation
-KINDS = {"float32": torch.float64}
-
-
-def _kind(dtype: str | None) -> Any:
-    return None if dtype is None else KINDS.get(dtype) or getattr(torch, dtype)
-
-
 def _created(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return lambda *args, dtype=None, **options: make(*args, **options).to(_kind(dtype or "float64"))
+    return lambda *args, dtype="float32", **options: cast(make(*args, **options), dtype)
 
 
 def _linspace(start: float, stop: float, num: int, *, endpoint: bool = True) -> Tensor:
@@ -167,7 +163,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "max_pool": _max_pool,
-    "max_pool_with_indices": lambda *args: _max_pool(*args, indices=True),
+    "max_pool_with_indices": functools.partial(_max_pool, indices=True),
     "avg_pool": _avg_pool,
     "adaptive_avg_pool": _adaptive,
     "lstm": _lstm,
@@ -187,9 +183,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "ones": _created(torch.ones),
     "linspace": _created(_linspace),
     "eye": _created(_eye),
-    "full": lambda shape, value, *, dtype=None: torch.full(shape, value, dtype=_kind(dtype)),
-    "full_like": lambda x, value, *, dtype=None: torch.full_like(x, value, dtype=_kind(dtype)),
-    "empty_like": lambda x, *, dtype=None: torch.zeros_like(x, dtype=_kind(dtype)),
+    "full": lambda shape, value, *, dtype=None: cast(torch.full(shape, value), dtype),
+    "full_like": lambda x, value, *, dtype=None: cast(torch.full_like(cast(x, dtype), value), dtype),
+    "empty_like": lambda x, *, dtype=None: cast(torch.zeros_like(x), dtype),
     "empty": _created(torch.zeros),
     "topk": lambda x, k, *, axis=-1, largest=True: tuple(
         part.narrow(axis, 0, k) for part in torch.sort(x, dim=axis, descending=largest, stable=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,8 @@ def translate(node: Node) -> nn.Module:
         return _Joined(kwargs["axis"], children)
     kwargs.pop("sparse", None)  # how a gradient is kept, not what it is
     made = _known(getattr(nn, name, None), node.name)(*children, *args, **kwargs)
+    if hasattr(made, "inplace"):
+        made.inplace = False  # nothing is written in place here: what else holds the tensor must not change
     if name in CORRECTED:
         made.forward = CORRECTED[name](made)
     return made
@@ -83,6 +86,13 @@ FUNCTIONS = {
     "embedding": lambda *args, sparse=False, **kwargs: F.embedding(*args, **kwargs),
 }
 """The same for functions."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Stands in a node's arguments for a constant."""
+
+    name: str
 
 
 class _Joined(nn.Sequential):
@@ -114,24 +124,27 @@ def _function(name: str) -> Any:
 
 def _apply(function: Any, node: Node) -> nn.Module:
     """A call with given arguments; arrays among them are buffers, as they are Constants of the reference's module."""
-    constants: dict[str, Any] = {}
+    constants: list[Any] = []
 
     def keep(value: Plain) -> Any:
         if isinstance(value, Array):
-            constants[f"constant_{len(constants)}"] = _tensor(value)
-            return In(f"constant_{len(constants) - 1}")  # type: ignore[arg-type]
+            constants.append(_tensor(value))
+            return _Kept(f"constant_{len(constants) - 1}")
         if isinstance(value, (tuple, list)):
             return tuple(keep(item) for item in value)
         if isinstance(value, dict):
             return {key: keep(item) for key, item in value.items()}
         return _value(value)
 
-    args, kwargs = keep(node.args), keep(dict(node.kwargs))
+    named = {key: value for key, value in node.kwargs.items() if key != "inplace"}
+    args, kwargs = keep(node.args), keep(named)
 
     def run(self: Block, *inputs: Any) -> Any:
         def fill(value: Any) -> Any:
+            if isinstance(value, _Kept):
+                return getattr(self, value.name)
             if isinstance(value, In):
-                return getattr(self, value.index) if isinstance(value.index, str) else inputs[value.index]
+                return inputs[value.index]
             if isinstance(value, tuple):
                 return tuple(fill(item) for item in value)
             return {key: fill(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -139,8 +152,8 @@ def _apply(function: Any, node: Node) -> nn.Module:
         return function(*fill(args), **fill(kwargs))
 
     block = Block(run, **({"function": function} if isinstance(function, nn.Module) else {}))
-    for name, value in constants.items():
-        block.register_buffer(name, value)
+    for index, value in enumerate(constants):
+        block.register_buffer(f"constant_{index}", value)
     return block
 
 

@@ -13,9 +13,19 @@ Axes = int | tuple[int, ...] | None
 
 DTYPES = {
     name: getattr(torch, name)
-    for name in "bool uint8 int8 int16 int32 int64 float16 bfloat16 float64".split()
-} | {"float32": torch.float64}
-"""By name; float32 stands for the case's float dtype."""
+    for name in "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 bfloat16 float32 float64".split()
+}
+"""By name."""
+
+
+def cast(x: Tensor, dtype: str | None) -> Tensor:
+    """``x`` as ``dtype`` has it; floats in float64 all the same: PyTorch promotes by number of axes, the array API does
+    not.
+    """
+    if dtype is None:
+        return x
+    found = x.to(DTYPES[dtype])
+    return found.double() if found.is_floating_point() else found
 
 
 def _dims(x: Tensor, axis: Axes) -> tuple[int, ...]:
@@ -168,7 +178,7 @@ def _repeat(x: Tensor, repeats: Any, *, axis: int | None = None) -> Tensor:
 
 
 def _one_hot(x: Tensor, classes: int, *, dtype: str = "int64") -> Tensor:
-    return F.one_hot(x.long(), classes).to(DTYPES[dtype])
+    return cast(F.one_hot(x.long(), classes), dtype)
 
 
 def _floor_divide(x1: Any, x2: Any) -> Tensor:
@@ -284,10 +294,10 @@ OPS: dict[str, Callable[..., Any]] = {
     "take": _take,
     "take_along_axis": _take_along,
     "one_hot": _one_hot,
-    "astype": lambda x, dtype: x.to(DTYPES[dtype]),
+    "astype": cast,
     "stop_gradient": lambda x: x.detach(),
-    "zeros_like": lambda x, *, dtype=None: torch.zeros_like(x, dtype=DTYPES[dtype] if dtype else None),
-    "ones_like": lambda x, *, dtype=None: torch.ones_like(x, dtype=DTYPES[dtype] if dtype else None),
+    "zeros_like": lambda x, *, dtype=None: cast(torch.zeros_like(x), dtype),
+    "ones_like": lambda x, *, dtype=None: cast(torch.ones_like(x), dtype),
     # products
     "matmul": torch.matmul,
     "vecdot": lambda a, b, *, axis=-1: torch.linalg.vecdot(a, b, dim=axis),
@@ -317,4 +327,4 @@ OPS: dict[str, Callable[..., Any]] = {
 }
 """Name in ``ops`` -> the same of PyTorch."""
 
-__all__ = ["DTYPES", "OPS", "celu", "group_norm", "hardsigmoid", "labels"]
+__all__ = ["DTYPES", "OPS", "cast", "celu", "group_norm", "hardsigmoid", "labels"]

@@ -29,17 +29,13 @@ if TYPE_CHECKING:
 
 
 class Source:
-    """PyTorch's answers for one case.
-
-    Raises:
-        Untranslated: something in the model has no counterpart.
-    """
+    """PyTorch's answers for one case. Each may raise ``Untranslated``: something in the model has no counterpart."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.net = self._net(case.spec.training)
 
     def _net(self, training: bool) -> Any:
+        """A fresh net: a call may leave other buffers in one."""
         reference = self.case.reference.net()
         state = {name: np.asarray(value) for name, value in reference.state_dict().items()}
         frozen = {name for name, parameter in reference.named_parameters() if not parameter.requires_grad}
@@ -47,18 +43,19 @@ class Source:
 
     def forward(self) -> Values:
         """Outputs and buffers after a call, under the names that the reference's have."""
+        net = self._net(self.case.spec.training)
         with torch.no_grad():
-            output = self.net(*self._inputs(0))
-        return {**self._outputs(output), **_buffers(self.net)}
+            output = net(*self._inputs(0))
+        return {**self._outputs(output), **_buffers(net)}
 
     def backward(self) -> Values:
         """Gradients of the projection of the outputs."""
         if _certain(self.case):
             raise torch_nets.Untranslated("PyTorch rounds the 1e-12 in this gradient to float32")
-        inputs = self._inputs(0)
+        net, inputs = self._net(self.case.spec.training), self._inputs(0)
         floats = {i: x.requires_grad_() for i, x in enumerate(inputs) if x.is_floating_point()}
-        parameters = {n: p for n, p in self.net.named_parameters() if p.requires_grad}
-        loss = self._projected(self.net(*_copies(inputs)))
+        parameters = {n: p for n, p in net.named_parameters() if p.requires_grad}
+        loss = self._projected(net(*_copies(inputs)))
         wanted = [*floats.values(), *parameters.values()]
         slopes = (
             torch.autograd.grad(loss, wanted, allow_unused=True)
@@ -181,11 +178,10 @@ class _Lion:
         self.parameters, self.lr, self.betas, self.decay = parameters, lr, betas, weight_decay
         self.momenta = [torch.zeros_like(p) for p in parameters]
 
-    @torch.no_grad()
     def step(self) -> None:
         for parameter, momentum in zip(self.parameters, self.momenta, strict=True):
             update = torch.sign(self.betas[0] * momentum + (1 - self.betas[0]) * parameter.grad)
-            parameter -= self.lr * (update + self.decay * parameter)
+            parameter.data = parameter.data - self.lr * (update + self.decay * parameter.data)
             momentum.mul_(self.betas[1]).add_(parameter.grad, alpha=1 - self.betas[1])
 
 
