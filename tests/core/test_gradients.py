@@ -477,3 +477,25 @@ def test_two_backends(backend, every_backend):
             continue
         with pytest.raises(um.BackendMismatchError, match="met in one call"):
             um.grad(total)(Affine(3, 2).to(backend), ops.asarray(batch(), backend=other))
+
+
+class Fading(nn.Module):
+    """Uses a buffer, and assigns it afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Buffer(np.full(3, 2.0, "float32"))
+
+    def forward(self, x):
+        y = x * self.scale
+        self.scale = self.scale * 0.5
+        return y
+
+
+def test_a_buffer_may_be_assigned_after_it_was_used(backend):
+    net = Fading().to(backend)
+    x = np.ones((2, 3), "float32")
+    for factor in (2.0, 1.0):
+        _, slope = um.value_and_grad(lambda net, x: ops.sum(net(x)), argnums=1)(net, x)
+        np.testing.assert_array_equal(um.to_numpy(slope), np.full((2, 3), factor, "float32"))
+    np.testing.assert_array_equal(um.to_numpy(net.scale), 0.5)

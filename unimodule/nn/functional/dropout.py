@@ -38,7 +38,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     p = probability("dropout", p)
     if not training or p == 0:
         return input
-    return input * 0 if p == 1 else ops.dropout(input, p)
+    return ops.multiply(input, 0) if p == 1 else ops.dropout(input, p)
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
