@@ -125,7 +125,9 @@ link("ops.glu", lambda d, s: function("ops.glu", axis=_even_axis(d, s)), _has_ev
 # ---------------------------------------------------------------------- softmaxes
 def _softmax(name: str, keyword: str) -> None:
     def node(d: Drawer, shape: Shape) -> Node:
-        kwargs = {keyword: d.axis(len(shape))}
+        wide = [a for a, n in enumerate(shape) if n > 1]  # along others all is 1, whatever comes in
+        axis = d.choice(*wide) if wide and not d.seldom(6) else d.axis(len(shape))
+        kwargs = {keyword: axis - len(shape) if axis >= 0 and d.flag() else axis}
         return Node(name, (), kwargs) if name.startswith("nn.") else function(name, **kwargs)
 
     link(name, node, with_features, some_features, (*EDGES, "mask"), modes=False)

@@ -107,7 +107,8 @@ def keeper(d: Drawer, shape: Shape, pure: bool = False) -> Node:
     if kind == 4 and 3 <= len(shape) <= 5:
         return _same_conv(d, shape)
     if kind == 5 and sequence(shape):
-        return d.choice(self_attention, *((encoder_layer,) if shape[-1] > 1 else ()))(d, shape)
+        attending: tuple[LinkDraws, ...] = (self_attention, encoder_layer)
+        return d.choice(*attending[: 1 if shape[-1] == 1 else 2])(d, shape)
     name = d.choice(*_KEEPING)
     return LINKS[name].node(d, shape) if LINKS[name].fits(shape) else Node("nn.Tanh")
 
