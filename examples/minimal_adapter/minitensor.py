@@ -80,6 +80,19 @@ class Tensor:
         out = x.data / y.data
         return record(out, (x, lambda g: g / y.data), (y, lambda g: -g * out / y.data))
 
+    def __pow__(self, other: Any) -> Tensor:
+        x, y = together(self, other)
+        out = x.data**y.data
+
+        def base(g: Array) -> Array:  # the derivative of x ** 0 is 0, at 0 too
+            return np.where(y.data == 0, 0, g * y.data * x.data ** np.where(y.data == 0, 1, y.data - 1))
+
+        def exponent(g: Array) -> Array:
+            zero = (x.data == 0) & (y.data >= 0)
+            return np.where(zero, 0, g * out * np.log(np.where(zero, 1, x.data)))
+
+        return record(out, (x, base), (y, exponent))
+
     def __radd__(self, other: Any) -> Tensor:
         return self + other
 
@@ -91,6 +104,9 @@ class Tensor:
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return together(self, other)[1] / self
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return together(self, other)[1] ** self
 
     def __matmul__(self, other: Tensor) -> Tensor:
         x, y = self, other

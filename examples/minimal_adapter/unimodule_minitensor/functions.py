@@ -178,6 +178,7 @@ _OPS: dict[str, Callable[..., Any]] = {
     "multiply": lambda x1, x2: x1 * x2,
     "negative": lambda x: -x,
     "permute_dims": permute_dims,
+    "pow": lambda x1, x2: x1**x2,
     "reshape": reshape,
     "sign": _plain(np.sign),
     "sqrt": _unary(np.sqrt, lambda y, x: 0.5 / y),
