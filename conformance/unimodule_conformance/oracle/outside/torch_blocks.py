@@ -28,6 +28,9 @@ class Block(nn.Module):
 
 
 def _combined(how: str, left: Tensor, right: Tensor) -> Tensor:
+    """As ``ops`` promotes, which knows no difference between 0-d tensors and others; PyTorch lets the others decide."""
+    dtype = torch.promote_types(left.dtype, right.dtype)
+    left, right = left.to(dtype), right.to(dtype)
     return left + right if how == "add" else left * right if how == "multiply" else left - right
 
 
