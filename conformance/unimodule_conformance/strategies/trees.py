@@ -267,16 +267,14 @@ def _some_input(d: Drawer) -> Shape:
 
 def model(d: Drawer) -> Node:
     """A whole model."""
-    if d.seldom(8):
-        rows, features = d.integer(1, 5), d.integer(1, 4)
-        indices = d.shape(1, 2)
-        d.tensor(indices, f"below:{rows}", dtype="int64")
-        table = Node("nn.Embedding", (rows, features), d.options(padding_idx=(0, -1)))
-        rest, _ = chain(d, (*indices, features))
-        return joined((table, *rest))
     shape = _some_input(d)
-    d.tensor(shape, *INPUTS)
     nodes, _ = chain(d, shape)
+    if d.seldom(8):  # what it is given comes out of a table
+        rows = d.integer(1, 5)
+        d.tensor(shape[:-1], f"below:{rows}", dtype="int64")
+        nodes = (Node("nn.Embedding", (rows, shape[-1]), d.options(padding_idx=(0, -1))), *nodes)
+    else:
+        d.tensor(shape, *INPUTS)
     if d.seldom(10):
         return Node("block.Outputs", (), {}, (joined(nodes), nodes[0]))
     return joined(nodes)
