@@ -110,7 +110,7 @@ def value_and_grad(
     return detach(loss), release(aux), gradients
 
 
-class _Watch(mx.autograd.Function):  # type: ignore[misc]
+class _Watch(mx.autograd.Function):
     """The identity; its gradient is seen on the way."""
 
     def __init__(self, note: Callable[[Array], None]) -> None:
