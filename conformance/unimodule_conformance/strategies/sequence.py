@@ -218,8 +218,8 @@ def _dot_product(name: str) -> None:
         kwargs = d.options(scale=(0.3, 2.0))
         if grouped:
             kwargs["enable_gqa"] = True
-        kind = d.integer(0, 3)
-        if kind == 1:
+        kind = d.integer(0, 4)
+        if kind in (1, 4):
             kwargs["is_causal"] = True
         elif kind == 2:
             kwargs["attn_mask"] = d.recipe((length, keys), "seen", dtype="bool")
