@@ -63,6 +63,10 @@ def judged(run: Run) -> Run:
             return Outcome(
                 Status.FAILED, f"raised {error}", details={"error": type(error.__cause__).__name__}
             )
+        except DtypeError as error:
+            if not _lacks_float64(case, target):
+                return Outcome(Status.ERROR, f"the suite itself raised {described(error)}")
+            return Outcome(Status.SKIPPED, f"there is no float64 here: {described(error)}")
         except NotSupportedError as error:
             return Outcome(Status.SKIPPED, f"the reference does not support it: {described(error)}")
         except Exception as error:
