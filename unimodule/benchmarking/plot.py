@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from .report import BenchReport, Measurement
 
 SUFFIXES = (".svg", ".png", ".pdf")
+
+_PAGE = 4096
+"""Bytes in which systems count memory: less than that is not seen, and a logarithmic axis has no 0."""
 
 _COLORS = ("#d9542b", "#e0a100", "#4a6fd4", "#1f9a8a", "#8a55c8", "#c0417f", "#5c8a2e", "#6b7785")
 
@@ -52,7 +56,12 @@ def save(report: BenchReport, path: Path) -> None:
     sweep = len({row.batch for row in report.rows}) > 1
     curves = len({(row.label, row.mode) for row in report.rows})
     height = 3.4 if sweep else 0.9 + 0.28 * curves
-    style = {"svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    style: Any = {
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
     with rc_context(style):
         figure = Figure(
             figsize=(5.2 * columns + (1.6 if sweep else 0), height * len(things) + 0.5), layout="constrained"
@@ -78,14 +87,14 @@ def save(report: BenchReport, path: Path) -> None:
 def _value(row: Measurement, memory: bool) -> tuple[float, float, float]:
     """What is drawn: the number, and its quartiles."""
     if memory:
-        peak = float(row.peak_bytes or 0)
+        peak = float(max(row.peak_bytes or 0, _PAGE))
         return peak, peak, peak
     assert row.timing is not None
     return row.timing.median, *row.timing.spread
 
 
 def _curves(axes: Any, rows: list[Measurement], colors: dict[str, str], title: str, memory: bool) -> None:
-    from matplotlib.ticker import FixedLocator, NullLocator
+    from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
     series: dict[tuple[str, str], list[Measurement]] = {}
     for row in rows:
@@ -109,7 +118,11 @@ def _curves(axes: Any, rows: list[Measurement], colors: dict[str, str], title: s
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([str(batch) for batch in batches])
     axes.set_xlabel("batch size")
-    axes.set_yscale("symlog" if memory else "log", **({"linthresh": 2**12} if memory else {}))
+    axes.set_yscale("log", **({"base": 2} if memory else {}))
+    axes.yaxis.set_major_locator(
+        LogLocator(2, numticks=8) if memory else LogLocator(10, (1, 2, 5), numticks=8)
+    )
+    axes.yaxis.set_minor_locator(NullLocator())
     _finish(axes.yaxis, axes, title, memory)
     axes.grid(axis="y", alpha=0.25)
 
@@ -126,7 +139,11 @@ def _bars(axes: Any, rows: list[Measurement], colors: dict[str, str], title: str
             )
     axes.set_yticks(range(len(rows)), [f"{row.label} {row.mode}" for row in rows])
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
+    longest = max((_value(row, memory)[2] for row in rows), default=0.0) or 1.0
+    axes.set_xlim(0, longest * 1.05)
+    if memory:
+        step = 2.0 ** math.ceil(math.log2(longest / 5))
+        axes.set_xticks([i * step for i in range(1 + int(longest / step))])
     _finish(axes.xaxis, axes, title, memory)
     axes.grid(axis="x", alpha=0.25)
 

@@ -36,11 +36,13 @@ from .report import FORWARD, GRADIENT
 SAMPLE_SECONDS = 0.01
 """How long a sample takes at least: short calls are repeated and averaged."""
 
+_SMALL = 4096
+"""Numbers that are read as fast as one."""
+
 _WARM = 3
 """Calls after the first one before anything is timed: some frameworks compile again when they see that a call is frequent."""
 
-_SMALL = 4096
-_NO_COMPILER = "no compiler"
+NO_COMPILER = "no compiler"
 
 Reply = dict[str, Any]
 
@@ -110,7 +112,7 @@ class Bench:
     def prepare(self, cell: Cell) -> Reply:
         """Make the first call, and measure what a later one takes in memory."""
         if cell.mode == COMPILED and type(self.backend).compile is Backend.compile:
-            return {"status": _NO_COMPILER}
+            return {"status": NO_COMPILER}
         self.calls[cell] = call = self._call(cell)
         first = _seconds(call)
         for _ in range(_WARM):
@@ -157,9 +159,9 @@ class Bench:
         if cell.what == FORWARD:
             return lambda: wait(backend, runner.forward())
         if cell.what == GRADIENT:
-            return lambda: wait(backend, runner.gradient())
+            return lambda: wait(backend, *runner.gradient())
         state = [variable for _, variable in net.named_parameters() if variable.requires_grad]
-        return lambda: wait(backend, (runner.step(), [variable.data for variable in state]))
+        return lambda: wait(backend, runner.step(), [variable.data for variable in state])
 
 
 # ---------------------------------------------------------------------- batches
@@ -180,16 +182,18 @@ def at_batch(tree: Tree, batch: int, rows: int) -> Tree:
 
 
 # ---------------------------------------------------------------------- measuring
-def wait(backend: Backend, result: Tree) -> None:
-    """Wait until a result is there, where the framework computes in the background: its small tensors are read, or, where
-    there is none, the smallest.
+def wait(backend: Backend, *results: Tree) -> None:
+    """Wait until results are there, where the framework computes in the background.
+
+    Of the first and the last tensor of each something is read: what lies between them was begun before the one or the
+    other, and reading all would cost more than a small net does.
     """
-    tensors = [leaf for leaf in leaves(result) if registry.find_backend(leaf) is backend]
-    sizes = [math.prod(backend.shape(tensor)) for tensor in tensors]
-    limit = max(_SMALL, min(sizes, default=0))
-    for tensor, size in zip(tensors, sizes, strict=True):
-        if size <= limit:
-            backend.to_numpy(tensor)
+    for result in results:
+        tensors = [leaf for leaf in leaves(result) if registry.find_backend(leaf) is backend]
+        for tensor in tensors[:1] + tensors[1:][-1:]:
+            shape = backend.shape(tensor)
+            whole = math.prod(shape) <= _SMALL
+            backend.to_numpy(tensor if whole else tensor[(0,) * len(shape)])
 
 
 def _seconds(call: Callable[[], None]) -> float:
@@ -216,4 +220,4 @@ def _failure(error: Exception) -> Reply:
     return {"status": status, "message": described(error)}
 
 
-__all__ = ["Bench", "Cell", "at_batch", "main", "rows_of", "wait"]
+__all__ = ["NO_COMPILER", "Bench", "Cell", "at_batch", "main", "rows_of", "wait"]

@@ -152,11 +152,11 @@ def compare(
             for path, leaf in flatten(case.inputs)
             if isinstance(leaf, np.ndarray)
         ),
-        loss=_loss_name(loss),
+        loss=loss_name(loss),
         steps=steps,
         optimizer=f"{optimizer}(lr={lr:g})" if steps else "",
         seed=seed,
-        parameters=_counts(source),
+        parameters=counts_of(source),
         machine={
             "platform": platform.platform(),
             "python": platform.python_version(),
@@ -223,13 +223,15 @@ def _check(
     return chosen
 
 
-def _loss_name(loss: Any) -> str:
+def loss_name(loss: Any) -> str:
+    """What reports call a loss."""
     if loss is None:
         return "a random projection of the outputs"
     return str(getattr(loss, "__name__", type(loss).__name__))
 
 
-def _counts(net: Module) -> dict[str, int]:
+def counts_of(net: Module) -> dict[str, int]:
+    """How much there is to a net, as reports say it."""
     counts = {"parameters": 0, "trainable": 0, "constants and buffers": 0, "bytes": 0}
     for _, variable in net.named_variables():
         size = int(np.prod([n or 0 for n in variable.shape]))
@@ -309,4 +311,4 @@ def _phases(
     return phases, quiet or (), expected
 
 
-__all__ = ["MODES", "compare"]
+__all__ = ["MODES", "compare", "counts_of", "loss_name"]

@@ -63,7 +63,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=texts.number, times=texts.times, color=plots.color)
+    environment.filters.update(number=texts.number, times=texts.times)
     return environment.get_template("page.html.jinja")
 
 

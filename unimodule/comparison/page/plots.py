@@ -129,7 +129,7 @@ class Bar(NamedTuple):
 
     label: str
     mode: str
-    index: int
+    color: str
     width: float
     low: float | None
     high: float | None
@@ -168,23 +168,16 @@ def _timed(timings: list[tuple[int, str, str, Timing]]) -> tuple[Bar, ...]:
     bars = []
     for index, label, mode, timing in timings:
         low, high = timing.spread
-        bars.append(
-            Bar(
-                label,
-                mode,
-                index,
-                *(round(100 * value / longest, 2) for value in (timing.median, low, high)),
-                seconds(timing.median),
-                f"{seconds(low)} to {seconds(high)}",
-            )
-        )
+        width, start, end = (round(100 * value / longest, 2) for value in (timing.median, low, high))
+        more = f"{seconds(low)} to {seconds(high)}"
+        bars.append(Bar(label, mode, color(index), width, start, end, seconds(timing.median), more))
     return tuple(bars)
 
 
 def _plain(values: list[tuple[int, str, str, float, str]]) -> tuple[Bar, ...]:
     most = max((value for *_, value, _ in values), default=0.0) or 1.0
     return tuple(
-        Bar(label, mode, index, round(100 * value / most, 2), None, None, text, "")
+        Bar(label, mode, color(index), round(100 * value / most, 2), None, None, text, "")
         for index, label, mode, value, text in values
     )
 
