@@ -167,8 +167,7 @@ def places(report: Report) -> list[Place]:
     found = []
     for row in report.rows:
         entries = [
-            (row.backend, row.version),
-            *row.versions.items(),
+            *{row.backend: row.version, **row.versions}.items(),
             ("device", row.device),
             *row.precision.items(),
             ("interpreter", row.interpreter or ""),
