@@ -46,7 +46,7 @@ def seed(seed: int, *, portable: bool | None = None) -> None:
     Example:
         >>> import unimodule as um
         >>> um.seed(0, portable=True)
-        >>> um.ops.random_uniform(3, backend="numpy").round(4).tolist()
+        >>> [round(float(x), 4) for x in um.ops.random_uniform(3, backend="numpy")]
         [0.1884, 0.1567, 0.5772]
         >>> um.seed(0, portable=False)
     """

@@ -94,6 +94,10 @@ class Backend(ABC):
     object, ``value_and_grad`` passes variables on unchanged). Where it is False, gradients go through a functional clone
     of the net."""
 
+    mixes_dtypes: ClassVar[bool] = False
+    """Whether ops take tensors of several float dtypes and cast them themselves; of the backends that a training step in
+    mixed precision makes, not of a framework's."""
+
     compiled_takes_arrays: ClassVar[bool] = False
     """Whether what ``compile`` returned, once recorded, takes NumPy arrays in place of tensors (of the same dtype, and to
     go where the others are) at less cost than ``from_numpy`` has."""
@@ -283,6 +287,13 @@ class Backend(ABC):
             NotSupportedError: the framework has no such thing.
         """
         raise not_supported(self, "um.checkpoint")
+
+    def rounded(self, x: Tensor, dtype: str) -> Tensor:
+        """``x``, a float32 tensor, rounded to values that ``dtype``, "float16" or "bfloat16", has; it stays float32. The
+        gradient is rounded on its way back. Needed where ``dtype`` is not in ``float_dtypes``.
+        """
+        cast = self.functions["astype"]
+        return cast(cast(x, dtype), "float32")
 
     def call_host(
         self,

@@ -227,7 +227,10 @@ def seed_all(seed: int) -> None:
 
 def rng_states() -> tuple[int | None, dict[str, dict[str, Any]]]:
     """The seed for backends that will be used later, and the random state of each that is in use."""
+    global _seed
     with _lock:
+        if _seed is None:  # whatever comes into use from now on is to be found again
+            _seed = int.from_bytes(os.urandom(8), "little")
         waiting = dict(_rng_states)
         return _seed, waiting | {name: b.rng_state() for name, b in _loaded.items() if name in infos()}
 

@@ -148,6 +148,9 @@ class MXNetBackend(Backend):
     def set_rng_state(self, state: Mapping[str, Any]) -> None:
         random.restore(state)
 
+    def rounded(self, x: Tensor, dtype: str) -> Tensor:
+        return elementwise.rounded(x, dtype)
+
     def call_host(
         self,
         fn: Callable[..., np.ndarray[Any, Any]],

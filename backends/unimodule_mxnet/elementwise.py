@@ -229,6 +229,17 @@ _UNARY = {
     "round": "_npi_around",  # `rint` rounds halves away from zero
 }
 
+_amp_cast = op("amp_cast")
+
+
+def rounded(x: Array, dtype: str) -> Array:
+    """``x`` of float32 rounded to what float16 or bfloat16 holds, as is its gradient. MXNet's arrays have no bfloat16 but
+    as what this operator returns.
+    """
+    narrow = _amp_cast if dtype == "bfloat16" else cast
+    return narrow(narrow(x, dtype=dtype), dtype="float32")
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: op(operator) for name, operator in _UNARY.items()},
     "erf": erf,

@@ -378,8 +378,9 @@ def _alike(who: str, backend: Backend, kinds: Kinds, leaves: list[Any]) -> list[
             raise DtypeError(f"{who} expected to return tensors, got {type(leaf).__name__}")
         if backend.shape(value) != shape:
             raise ShapeError(f"{who} expected to return shape {shape}, got {backend.shape(value)}")
-        if shape == () and backend.info.name == NUMPY and _both_floats(backend.dtype(value), dtype):
-            # NumPy 1 makes an array without axes float64 when it meets a Python number.
+        loose = backend.mixes_dtypes or (shape == () and backend.info.name == NUMPY)
+        if loose and _both_floats(backend.dtype(value), dtype):
+            # In mixed precision; or of NumPy 1, which makes an array without axes float64 beside a Python number.
             value = kernel(backend, "astype")(value, dtype)
         if backend.dtype(value) != dtype:
             raise DtypeError(f"{who} expected to return {dtype}, got {backend.dtype(value)}")

@@ -12,7 +12,8 @@ from ..errors import DtypeError, NotSupportedError, running_modules
 from ..registry import parse_device
 from . import _portable
 from ._dispatch import DEFAULTS, call, creation_backend, expect_tensor, unary
-from .arithmetic import multiply
+from .arithmetic import greater_equal, multiply
+from .datatypes import astype
 
 
 def random_uniform(
@@ -97,8 +98,12 @@ def dropout(x: Tensor, p: float) -> Tensor:
         [0.0, 2.0]
     """
     backend = expect_tensor("dropout", x)
-    kind = backend.dtype(x)
-    kept = _portable.keep(backend, backend.shape(x), p, kind, backend.device(x))
+    kind, shape, device = backend.dtype(x), backend.shape(x), backend.device(x)
+    if _draws.portable(backend):
+        kept = _portable.keep(backend, shape, p, kind, device)
+    else:
+        drawn = call(backend, "random_uniform", shape, "float32", device)
+        kept = astype(greater_equal(drawn, p), kind)
     return multiply(multiply(x, kept), 1 / (1 - p))  # operators widen NumPy 1's tensors without axes
 
 

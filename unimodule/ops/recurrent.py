@@ -119,7 +119,7 @@ def _gather_stack(
     rows = [(*row, *(None,) * (5 - len(row))) for row in weights]
     backend, flat = gather(name, x, *states, *(w for row in rows for w in row), same_dtype=())
     n = 1 + len(states)
-    if len({t.dtype for t in flat if t is not None}) > 1:
+    if not backend.mixes_dtypes and len({t.dtype for t in flat if t is not None}) > 1:
         found = ", ".join(sorted({backend.dtype(t) for t in flat if t is not None}))
         raise DtypeError(f"{name} expected input, states and weights of one dtype, got {found}")
     _check_stack(name, [backend.shape(t) for t in flat[:n]], backend.shape(flat[n]), len(rows))

@@ -9,7 +9,7 @@ a gradient, hands their values over in lists and writes back what comes out. The
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -264,6 +264,12 @@ class Optimizer:
             key = id(parameter)
             self._scalars[key], self._homes[key] = update.scalars, update.home
             self._state.setdefault(key, {}).update(zip(slots, tensors, strict=True))
+
+    def restore(self, parameters: Sequence[Parameter], slot: str, tensors: Sequence[Tensor]) -> None:
+        """Hold ``tensors``, of the same values, in place of those of a slot; parameters without it have none yet."""
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            if slot in (held := self._state.get(id(parameter), {})):
+                held[slot] = tensor
 
     def _slots(
         self, parameter: Parameter, names: tuple[str, ...], options: Mapping[str, Any], home: Home

@@ -3,6 +3,7 @@
 from . import metrics
 from .callbacks import Callback, EarlyStopping, LRSchedule
 from .checkpoint import Checkpoint, load_net
+from .loss_scale import LossScale
 from .metrics import Metric
 from .step import TrainStep, train_step
 from .trainer import Trainer
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "LRSchedule",
+    "LossScale",
     "Metric",
     "TrainStep",
     "Trainer",

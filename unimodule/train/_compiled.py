@@ -11,7 +11,9 @@ import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
-from .. import _draws
+import numpy as np
+
+from .. import _draws, ops
 from ..backend import Backend, Tensor
 from ..errors import CompileError
 from ..nn.module import Module
@@ -25,7 +27,7 @@ from ..transforms._program import Captured, Program, modules_of, nets_of, sites
 from ..transforms._signature import of_arguments, of_net
 from ..transforms.functional import Tree, held_values, leaves
 from ._plan import Rules, signature, slots_of, vectors_of
-from ._recipe import Gradient, Recipe, accumulated
+from ._recipe import Gradient, Recipe, accumulated, all_finite
 
 
 class Outcome(NamedTuple):
@@ -36,12 +38,15 @@ class Outcome(NamedTuple):
         results: the parameters' new values, or, where it was no update, the new sums of gradients.
         slots: the optimiser's new state.
         buffers: the buffers that the forward assigned, with their new values.
+        finite: whether all gradients were finite, where the loss is scaled and it was an update: else the results and
+            slots are not to be written, unless the old ones were donated, in which case they are these.
     """
 
     loss: Tensor
     results: Sequence[Tensor]
     slots: Sequence[Tensor]
     buffers: list[tuple[Variable, Tensor]]
+    finite: Tensor | None
 
 
 class Call(NamedTuple):
@@ -54,6 +59,7 @@ class Call(NamedTuple):
         wanted: the parameters whose gradients are summed.
         sums: the gradients summed so far.
         updates: what the optimiser's step consists of; None where gradients are only summed.
+        scale: what the loss is multiplied by, or None.
     """
 
     backend: Backend
@@ -62,6 +68,16 @@ class Call(NamedTuple):
     wanted: list[Parameter]
     sums: Gradient
     updates: Sequence[Update] | None
+    scale: float | None
+
+    def scales(self, native: bool) -> list[Tensor]:
+        """The scale as a tensor, if there is one; as a NumPy array, where that will do."""
+        if self.scale is None:
+            return []
+        host = np.asarray(self.scale, np.float32)
+        if self.backend.compiled_takes_arrays and not native:
+            return [host]
+        return [self.backend.from_numpy(host, "float32", self.nets[0].device or "cpu")]
 
     def tensors(self) -> list[Tensor]:
         """The tensors of the batch."""
@@ -103,7 +119,7 @@ class Entry:
         call: the call that it was made for.
     """
 
-    __slots__ = ("_assigned", "_places", "_results", "_run", "_slots")
+    __slots__ = ("_assigned", "_checked", "_places", "_results", "_run", "_slots")
 
     def __init__(self, program: Program, nets: list[Module], call: Call) -> None:
         self._run = program.quick()
@@ -111,6 +127,7 @@ class Entry:
         wanted = call.wanted if updates is None else [p for u in updates for p in u.parameters]
         self._results = 1 + len(wanted)
         self._slots = self._results + len(slots_of(updates or ()))
+        self._checked = updates is not None and call.scale is not None
         self._places = [(module.__dict__, name) for module, name, _ in sites(nets)]
         modules = modules_of(nets)
         self._assigned = [modules[number]._variables[name] for number, name in program.assigned]
@@ -119,13 +136,19 @@ class Entry:
         """Run it on a batch with these tensors."""
         vectors = vectors_of(call.updates, native=False) if call.updates else ()
         values = [state[name] for state, name in self._places]
-        return self.outcome(self._run(*values, *tensors, *call.state(), *vectors))
+        return self.outcome(self._run(*values, *tensors, *call.state(), *vectors, *call.scales(native=False)))
 
     def outcome(self, outputs: Sequence[Tensor]) -> Outcome:
         """The outputs of the program, sorted."""
         first, last = self._results, self._slots
-        buffers = list(zip(self._assigned, outputs[last:], strict=True)) if self._assigned else []
-        return Outcome(outputs[0], outputs[1:first], outputs[first:last], buffers)
+        finite = outputs[last] if self._checked else None
+        assigned = outputs[last + self._checked :]
+        buffers = list(zip(self._assigned, assigned, strict=True)) if self._assigned else []
+        return Outcome(outputs[0], outputs[1:first], outputs[first:last], buffers, finite)
+
+
+def _without_donation(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "donate"}
 
 
 class Programs:
@@ -171,15 +194,16 @@ class Programs:
                 programs._known.pop(key, None)
 
         slots, vectors = slots_of(call.updates or ()), vectors_of(call.updates or (), native=True)
-        arguments = (call.nets, call.batch, list(call.sums.values()), slots, vectors)
+        scales = call.scales(native=True)
+        arguments = (call.nets, call.batch, list(call.sums.values()), slots, vectors, scales)
         options = self._options
-        if options.get("donate") is True:
-            options = {**options, "donate": call.replaced(nets)}
+        if type(donate := options.get("donate")) is bool:
+            options = {**options, "donate": call.replaced(nets)} if donate else _without_donation(options)
         program = Program(call.backend, self._body(call), (arguments, {}), nets, options, forget)
         values = [module.__dict__[name] for module, name, _ in sites(nets)]
         with building:
             try:
-                outputs = program.run([*values, *call.tensors(), *call.state(), *vectors])
+                outputs = program.run([*values, *call.tensors(), *call.state(), *vectors, *scales])
             except Exception as error:
                 if call.backend.is_trace_error(error):
                     raise CompileError(ADVICE.format(type(error).__name__)) from error
@@ -191,6 +215,7 @@ class Programs:
     def _body(self, call: Call) -> Callable[..., Any]:
         """The whole step as a pure function."""
         recipe, keys = self._recipe, tuple(call.sums)
+        donated = bool(self._options.get("donate"))
         detach = kernel(call.backend, "stop_gradient")
         rules = None if call.updates is None else Rules(self._optimizer, call.updates)
         wanted = call.wanted if rules is None else rules.parameters
@@ -201,13 +226,23 @@ class Programs:
             sums: list[Tensor],
             slots: list[Tensor],
             vectors: list[Tensor],
-        ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+            scales: list[Tensor],
+        ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
             before = dict(zip(keys, map(detach, sums), strict=True))
             held = {key: value for net in nets for key, value in held_values(net).items()}
-            loss, gradients = recipe.gradients(nets, batch)
+            scale = detach(scales[0]) if scales else None
+            loss, gradients = recipe.gradients(nets, batch, scale)
             found = list(accumulated(before, {id(p): gradients[id(p)] for p in wanted}).values())
             if rules is None:
-                return loss, found, []
-            return loss, *rules([held[id(p)] for p in wanted], recipe.finish(found), slots, vectors)
+                return loss, found, [], []
+            values, finished = [held[id(p)] for p in wanted], recipe.finish(found, scale)
+            new_values, new_slots = rules(values, finished, slots, vectors)
+            if scale is None:
+                return loss, new_values, new_slots, []
+            finite = all_finite(finished)
+            if donated:  # what is not to change must be handed back
+                new_values = [ops.where(finite, n, v) for n, v in zip(new_values, values, strict=True)]
+                new_slots = [ops.where(finite, n, s) for n, s in zip(new_slots, slots, strict=True)]
+            return loss, new_values, new_slots, [finite]
 
         return body

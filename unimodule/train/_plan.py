@@ -105,6 +105,21 @@ def commit(
     return left
 
 
+def put_back(
+    optimizer: Optimizer, updates: Sequence[Update], values: Sequence[Tensor], slots: Sequence[Tensor]
+) -> None:
+    """Write what has not changed, where the tensors that held it are gone; nothing is counted as a step."""
+    done = used = 0
+    for update in updates:
+        size = len(update.parameters)
+        for parameter, value in zip(update.parameters, values[done : done + size], strict=True):
+            parameter.write(value)
+        for i, name in enumerate(update.slots):
+            column = slots[used + i * size : used + (i + 1) * size]
+            optimizer.restore(update.parameters, name, column)
+        done, used = done + size, used + size * len(update.slots)
+
+
 def next_updates(optimizer: Optimizer, left: Sequence[tuple[Update, Slots]]) -> list[Update] | None:
     """The updates that follow those; None where the optimiser's state is no longer what they left."""
     found: list[Update] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes, ops
 from .._changes import changes
 from ..backend import Backend, Tensor
 from ..errors import ArgumentError, CompileError, StateDictError
@@ -32,8 +33,10 @@ from ..transforms.functional import (
 )
 from ..transforms.gradient import Gradients
 from ._compiled import Call, Entry, Programs
-from ._plan import commit, next_updates
-from ._recipe import Gradient, Recipe, accumulated
+from ._plan import commit, next_updates, put_back
+from ._precision import LOW
+from ._recipe import Gradient, Recipe, accumulated, all_finite
+from .loss_scale import LossScale
 
 
 class TrainStep:
@@ -43,6 +46,7 @@ class TrainStep:
         net: the net that it trains.
         optimizer: the optimiser that it steps.
         pending: how many batches have been accumulated since the last update.
+        loss_scale: what the loss is multiplied by in float16, a ``LossScale``, or None.
 
     Example:
         >>> import numpy as np, unimodule as um
@@ -61,10 +65,13 @@ class TrainStep:
         recipe: Recipe,
         compile: bool,
         options: dict[str, Any],
+        loss_scale: LossScale | None = None,
     ) -> None:
         self.net, self.optimizer = net, optimizer
         self._nets = [net, loss] if isinstance(loss, Module) else [net]
         self._recipe, self._compile, self._compiles = recipe, compile, False
+        self.loss_scale = loss_scale
+        self._donates = bool(options.get("donate"))
         self._programs = Programs(recipe, optimizer, options)
         self._sums: Gradient = {}
         self._lock = threading.Lock()
@@ -125,14 +132,15 @@ class TrainStep:
         """A step on native tensors; ``key`` tells them apart, where they are a batch of nothing else."""
         last = self.pending + 1 == self._recipe.accumulate
         if not self._compiles:
-            return self._eager(batch, last)
+            return self._eager(backend, batch, last)
         updates = None
         if last:
             left, self._left = self._left, []  # until this step has gone well
             updates = (next_updates(self.optimizer, left) if left else None) or self.optimizer.updates(
                 self._wanted
             )
-        call = Call(backend, self._nets, batch, self._wanted, self._sums, updates)
+        scale = None if self.loss_scale is None else self.loss_scale.scale
+        call = Call(backend, self._nets, batch, self._wanted, self._sums, updates, scale)
         entry = None
         if key:
             key.append(call.signature())
@@ -146,24 +154,41 @@ class TrainStep:
         for variable, value in outcome.buffers:
             variable.write(value)
         if updates is not None:
-            self._left = commit(self.optimizer, updates, outcome.results, outcome.slots)
+            if self._may_update(outcome.finite):
+                self._left = commit(self.optimizer, updates, outcome.results, outcome.slots)
+            elif self._donates:
+                put_back(self.optimizer, updates, outcome.results, outcome.slots)
         self._count(last, {id(p): s for p, s in zip(self._wanted, outcome.results, strict=False)})
         return outcome.loss
 
-    def _eager(self, batch: list[Any], last: bool) -> Tensor:
+    def _eager(self, backend: Backend, batch: list[Any], last: bool) -> Tensor:
         """The step as it is written, on functional clones: buffers and all are written at the end."""
         clones, pairs = with_values(self._nets, {})
-        loss, found = self._recipe.gradients(clones, batch)
+        scale = None
+        if self.loss_scale is not None:
+            scale = backend.from_numpy(np.asarray(self.loss_scale.scale), "float32", self.net.device or "cpu")
+        loss, found = self._recipe.gradients(clones, batch, scale)
         assigned = assignments(pairs, {})  # before a step parts the originals from the clones
         gradients = accumulated(self._sums, {id(p): found[id(p)] for p in self._wanted})
         if last and self._wanted:
-            finished = self._recipe.finish(list(gradients.values()))
+            finished = self._recipe.finish(list(gradients.values()), scale)
             handles = {str(i): p for i, p in enumerate(self._wanted)}
-            self.optimizer.step(Gradients(handles, finished))
+            if self._may_update(None if scale is None else all_finite(finished)):
+                self.optimizer.step(Gradients(handles, finished))
         for assignment in assigned:
             assignment.carry_out()
         self._count(last, gradients)
         return loss
+
+    def _may_update(self, finite: Tensor | None) -> bool:
+        """Whether gradients are good for an update; the scale of the loss changes accordingly. Reading that waits for the
+        device, as ``torch.amp.GradScaler`` does: how often the optimiser has stepped must be known.
+        """
+        if self.loss_scale is None or finite is None:
+            return True
+        good = bool(ops.item(finite))
+        self.loss_scale.update(overflow=not good)
+        return good
 
     def _count(self, last: bool, sums: Gradient) -> None:
         """Be done with a batch."""
@@ -182,7 +207,8 @@ class TrainStep:
                     backend = find_backend(value)
                     assert backend is not None
                     sums[number] = backend.to_numpy(value)
-            return {"pending": self.pending, "sums": sums}
+            scale = None if self.loss_scale is None else self.loss_scale.state_dict()
+            return {"pending": self.pending, "sums": sums, "loss_scale": scale}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave, of a step on any backend.
@@ -210,6 +236,8 @@ class TrainStep:
                     f"the sum of gradients {number}, of shape {value.shape}, fits no parameter"
                 )
         with self._lock:
+            if self.loss_scale is not None and state.get("loss_scale") is not None:
+                self.loss_scale.load_state_dict(state["loss_scale"])
             self.pending = pending
             self._sums = {id(handles[number]): value for number, value in given.items()}
             self._version = (-1, -1)  # the next call brings the sums to where the net is
@@ -262,6 +290,8 @@ def train_step(
     accumulate: int = 1,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    dtype: Any = None,
+    loss_scale: LossScale | None = None,
     **options: Any,
 ) -> TrainStep:
     """A function that trains a net on one batch: forward, loss, backward and update as one native program.
@@ -283,6 +313,11 @@ def train_step(
         clip_norm: scale the gradients of the optimiser's parameters so that their common norm is at most this, as
             ``optim.clip_grad_norm`` does, after accumulation.
         clip_value: bring each element of the gradients into [-clip_value, clip_value], before ``clip_norm``.
+        dtype: "bfloat16" or "float16" for mixed precision: products of matrices and convolutions run in it, with
+            parameters, losses, softmax, norms, sums and all that the optimiser does in float32, as ``torch.autocast`` has
+            it (``docs/training.md`` has the list).
+        loss_scale: how the loss is scaled, so that small gradients do not vanish; by default, in float16 only,
+            ``LossScale()``.
         **options: handed to the native compiler, as by ``um.compile``.
 
     Returns:
@@ -311,5 +346,14 @@ def train_step(
     for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
         if limit is not None:
             check_range(name, limit, 0.0)
-    recipe = Recipe(None if isinstance(loss, Module) else loss, accumulate, clip_norm, clip_value)
-    return TrainStep(net, loss, optimizer, recipe, compile, options)
+    low = None if dtype is None else dtypes.canonical(dtype)
+    if low not in (None, "float32", *LOW):
+        raise ArgumentError(f"dtype expected 'bfloat16', 'float16' or None, got {dtype!r}")
+    low = low if low in LOW else None
+    if loss_scale is not None and not isinstance(loss_scale, LossScale):
+        raise ArgumentError(f"loss_scale expected a LossScale or None, got {loss_scale!r}")
+    if loss_scale is None and low == "float16":
+        loss_scale = LossScale()
+    function = None if isinstance(loss, Module) else loss
+    recipe = Recipe(function, accumulate, clip_norm, clip_value, low)
+    return TrainStep(net, loss, optimizer, recipe, compile, options, loss_scale)

@@ -113,6 +113,9 @@ def node(op: Operator, attributes: Attributes, inputs: Sequence[Symbol], name: s
     return symbol
 
 
+_BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  # as MXNet's arrays give it
+
+
 class Kind(NamedTuple):
     """Shape and dtype of an array."""
 
@@ -140,6 +143,9 @@ def infer(op: Operator, attributes: Attributes, kinds: tuple[Kind, ...]) -> Infe
         MXNetError: the operator does not take such arrays.
         CompileError: the shapes depend on values.
     """
+    if op.name == "amp_cast":  # MXNet infers nothing from bfloat16, which is no dtype of NumPy's
+        target = dict(attributes)["dtype"]
+        return Inferred((Kind(kinds[0].shape, _BFLOAT16 if target == "bfloat16" else np.dtype(target)),), ())
     names = [f"argument{i}" for i in range(len(kinds))]
     symbol = node(op, attributes, [variable(name) for name in names], op.name)
     arguments = set(symbol.list_arguments())
