@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..specs import Node
-from .arrays import EDGES, SMOOTH, SPECIAL, Shape
+from .arrays import BREAKS, EDGES, SMOOTH, SPECIAL, Shape
 from .drawing import (
+    KINKED,
     Drawer,
     any_shape,
     function,
@@ -62,6 +63,7 @@ def _activation(layer: str, options: dict[str, tuple[Any, ...]]) -> None:
 
     # Of infinity PyTorch's gelu makes NaN in float32 and infinity in float64.
     fills = POOL if layer != "GELU" else (*EDGES, "some_nan")
+    fills += BREAKS if name in KINKED else ()
     link(f"nn.{layer}", module, any_shape, some_shape, fills, modes=False)
     link(f"F.{name}", functional, any_shape, some_shape, fills)
     if name != "tanh":

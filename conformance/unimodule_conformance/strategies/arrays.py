@@ -35,6 +35,9 @@ SMOOTH = ("normal", "positive", "small")
 EDGES = ("normal", "ties", "zeros", "saturated", "equal", "small", "large")
 """Ordinary numbers, and those at which piecewise functions break, saturate or lose digits."""
 
+BREAKS = ("ties", "ties", "ties")
+"""More of those at which piecewise functions break, for functions that do: most of what can be wrong of them is there."""
+
 SPECIAL = ("special", "some_nan")
 """NaN and infinities."""
 
@@ -116,6 +119,7 @@ def numpy_arrays(
 
 
 __all__ = [
+    "BREAKS",
     "EDGES",
     "LITERAL",
     "POOLS",

@@ -6,16 +6,15 @@ from typing import Any
 
 from ..specs import In, Node
 from . import arrays
-from .arrays import EDGES, SPECIAL, Shape
+from .arrays import BREAKS, EDGES, SPECIAL, Shape
 from .drawing import Drawer, any_shape, function, link, some_shape, subject
 
 INTEGERS = ("int32", "int64", "int8")
 
 ANYWHERE = (*EDGES, *SPECIAL)
 UNARY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        "abs sign floor ceil round trunc isnan isinf isfinite negative positive square".split(), ANYWHERE
-    ),
+    **dict.fromkeys("abs sign floor ceil round trunc".split(), (*ANYWHERE, *BREAKS)),
+    **dict.fromkeys("isnan isinf isfinite negative positive square".split(), ANYWHERE),
     **dict.fromkeys("atan asinh erf tanh sin cos".split(), (*EDGES, "some_nan")),
     **dict.fromkeys("exp expm1 cosh sinh".split(), ("normal", "zeros", "saturated", "small", "special")),
     **dict.fromkeys("acos asin atanh".split(), ("unit", "small")),
