@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -178,11 +180,27 @@ def _cast() -> bool:
     "the gradient of a broadcast operand is the sum over the axes along which it was broadcast",
 )
 def _matmul() -> bool:
-    np_, rng = mxnet().np, np.random.default_rng(0)
+    return _wrong_product(mxnet().np.matmul)
+
+
+def _wrong_product(multiply: Callable[[Any, Any], Any]) -> bool:
+    rng = np.random.default_rng(0)
     a, b = rng.normal(size=(5, 1, 2, 3)), rng.normal(size=(4, 3, 2))
-    found, _ = mx_gradients(np_.matmul, a, b, dtype="float64")
+    found, _ = mx_gradients(multiply, a, b, dtype="float64")
     weight = np.arange(1.0, 81).reshape(5, 4, 2, 2)
     return not np.allclose(found, np.matmul(weight, np.swapaxes(b, -1, -2)).sum(1, keepdims=True))
+
+
+@ROWS.row(
+    "operator-at-gradient-of-broadcast-batches",
+    "ops.matmul",
+    Kind.BUG,
+    "a @ b, the operator, has matmul's wrong gradient where batches of different rank broadcast",
+    "as ops.matmul, which is to be used for such batches: operators of MXNet's arrays are MXNet's own",
+    corrected=False,
+)
+def _operator_at() -> bool:
+    return _wrong_product(lambda a, b: a @ b)
 
 
 @ROWS.row(

@@ -106,6 +106,27 @@ def _layer_norm() -> bool:
     return bool(np.abs(half - double).max() > 0.05 * np.abs(double).max())
 
 
+@ROWS.row(
+    "while-loop-gradient-through-steps",
+    "ops.while_loop",
+    Kind.BUG,
+    "a first value that needs no gradient cuts every step of while_loop off from the next: the gradient of w in "
+    "x * w * w, by two steps from a constant x, is half of what it is",
+    "the gradient is that of the steps written out, whichever of the first values need one",
+)
+def _while() -> bool:
+    import torch
+    from torch._higher_order_ops.while_loop import while_loop_op
+
+    def gradient(x: Any) -> float:
+        w = torch.tensor(0.5, requires_grad=True)
+        first = (torch.zeros((), dtype=torch.int64), x)
+        out = while_loop_op(lambda i, y, w: i < 2, lambda i, y, w: (i + 1, y * w), first, (w,))
+        return float(torch.autograd.grad(out[1], w)[0])
+
+    return (gradient(torch.tensor(3.0)), gradient(torch.tensor(3.0, requires_grad=True))) == (1.5, 3.0)
+
+
 # ---------------------------------------------------------------------- values
 @ROWS.row(
     "sign-of-nan",
