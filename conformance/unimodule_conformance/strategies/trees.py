@@ -239,7 +239,7 @@ def step(d: Drawer, shape: Shape, depth: int) -> tuple[Node, ...]:
 
 def _next(d: Drawer, shape: Shape, depth: int, more: bool) -> tuple[Node, ...]:
     """The next step of a chain, or nothing where it ends."""
-    return step(d, shape, depth) if more or d.integer(0, 5) else ()
+    return step(d, shape, depth) if d.integer(0, 5) or more else ()
 
 
 def chain(d: Drawer, shape: Shape, depth: int = 0, longest: int = 5) -> tuple[tuple[Node, ...], Shape]:
@@ -268,13 +268,12 @@ def _some_input(d: Drawer) -> Shape:
 def model(d: Drawer) -> Node:
     """A whole model."""
     shape = _some_input(d)
+    given = d.tensor(shape, *INPUTS)
     nodes, _ = chain(d, shape)
     if d.seldom(8):  # what it is given comes out of a table
         rows = d.integer(1, 5)
-        d.tensor(shape[:-1], f"below:{rows}", dtype="int64")
+        d.inputs[given.index] = d.recipe(shape[:-1], f"below:{rows}", dtype="int64")
         nodes = (Node("nn.Embedding", (rows, shape[-1]), d.options(padding_idx=(0, -1))), *nodes)
-    else:
-        d.tensor(shape, *INPUTS)
     if d.seldom(10):
         return Node("block.Outputs", (), {}, (joined(nodes), nodes[0]))
     return joined(nodes)
