@@ -210,7 +210,9 @@ class WithConstant(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.how == "add":
             return x + self.value
-        return x * self.value if self.how == "multiply" else x @ self.value
+        if self.how == "multiply":
+            return x * self.value
+        return x @ self.value if len(x.shape) > 1 else ops.matmul(x, self.value)  # no operator for vectors everywhere
 
 
 class WithBuffer(nn.Module):
