@@ -212,7 +212,9 @@ class WithConstant(nn.Module):
             return x + self.value
         if self.how == "multiply":
             return x * self.value
-        return x @ self.value if len(x.shape) > 1 else ops.matmul(x, self.value)  # no operator for vectors everywhere
+        if len(x.shape) == 1:
+            return ops.matmul(x, self.value)  # not every framework has the operator for vectors
+        return x @ self.value
 
 
 class WithBuffer(nn.Module):
