@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,40 @@ def test_bad_nets_and_inputs() -> None:
         quick(nn.ReLU())
     with pytest.raises(um.ArgumentError, match="lambdas"):
         quick(NET, what="gradient", loss=lambda y: y.sum())
+
+
+SCRIPT = """
+import sys
+import numpy as np
+import unimodule as um
+from unimodule import nn
+from unimodule.benchmarking import bench
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.layer(x)
+
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'bench(Net(), np.ones((2, 3), "float32"), backends="numpy", repeats=1)',
+        'um.compare(Net(), np.ones((2, 3), "float32"), backends=["numpy@" + sys.executable], repeats=0)',
+    ],
+)
+def test_a_script_that_workers_import_starts_no_more_of_them(call: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"{SCRIPT}\nprint({call})\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert "under if __name__ == '__main__':" in " ".join(done.stdout.split()), done
+    script.write_text(f"{SCRIPT}\nif __name__ == '__main__':\n    assert {call}.ok\n")
+    subprocess.run([sys.executable, script], check=True, timeout=120)
 
 
 # ---------------------------------------------------------------------- reports

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import optim
+from ..comparison import origin
 from ..comparison.measure import Case, flatten, on_host
 from ..comparison.places import parse_places
 from ..comparison.records import COMPILED, EAGER
@@ -95,6 +96,10 @@ def bench(
         [('forward', 4, True), ('train', 4, True)]
     """
     began = time.perf_counter()
+    if origin.SHARED:
+        raise ArgumentError(
+            "bench() is called where a worker imports the net's class; put the call under if __name__ == '__main__':"
+        )
     if not isinstance(net, Module):
         raise ArgumentError(f"bench() expected a Module, got {type(net).__name__}")
     places = [

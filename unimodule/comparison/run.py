@@ -19,6 +19,7 @@ from ..nn.parameter import Parameter
 from ..optim import Optimizer
 from ..registry import get_backend
 from ..transforms.functional import materialize
+from . import origin
 from .collect import Collected
 from .judge import pairs_of, row_of
 from .measure import (
@@ -115,6 +116,10 @@ def compare(
         True
     """
     began = time.perf_counter()
+    if origin.SHARED:  # or workers would start workers, without end
+        raise ArgumentError(
+            "compare() is called where a worker imports the net's class; put the call under if __name__ == '__main__':"
+        )
     places = parse_places(backends)
     chosen = _check(net, modes, target, loss, steps, optimizer, repeats)
     net._check_tree()
