@@ -101,7 +101,7 @@ def while_loop(
         # PyTorch 2.13 differentiates a loop of no steps as if there had been one: that gradient is cut off here.
         with torch.no_grad():
             runs = condition(*values, *captured)
-        inputs = [_where(runs, t, t.detach()) for t in (*values, *captured)]
+        inputs = [_where(runs, t, t.detach()) for t in (*_differentiable(values, captured), *captured)]
         # The operator records, on a tape, another one, which the compiler cannot differentiate in its turn. So only a
         # gradient that is taken inside the recorded function may see it.
         out = run(*inputs) if gradients.within_recording() else _Loop.apply(run, *inputs)
@@ -120,6 +120,17 @@ def _in_python(
             break
         values = body_fn(values)
     return values
+
+
+def _differentiable(values: Values, captured: Values) -> Values:
+    """The first values of a loop, all on the tape where any of its tensors is: PyTorch 2.13 takes what needs no gradient
+    before the first step for a constant in all others, and so loses every path that goes through two steps.
+    """
+    if not any(t.requires_grad for t in (*values, *captured)):
+        return values
+    return [
+        t.detach().requires_grad_() if t.is_floating_point() and not t.requires_grad else t for t in values
+    ]
 
 
 def _where(condition: Tensor, x: Tensor, otherwise: Tensor) -> Tensor:
