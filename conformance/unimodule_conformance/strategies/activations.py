@@ -19,7 +19,7 @@ from .drawing import (
     with_features,
 )
 
-POOL = (*EDGES, *SPECIAL)
+POOL: tuple[str, ...] = (*EDGES, *SPECIAL)
 
 OPTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
     "CELU": {"alpha": (0.5, 1.7)},

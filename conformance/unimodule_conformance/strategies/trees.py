@@ -237,18 +237,18 @@ def step(d: Drawer, shape: Shape, depth: int) -> tuple[Node, ...]:
     return _held(d, shape, FLOW, pure=True)
 
 
-def _next(d: Drawer, shape: Shape, depth: int, more: bool) -> tuple[Node, ...]:
-    """The next step of a chain, or nothing where it ends."""
-    return step(d, shape, depth) if d.integer(0, 5) or more else ()
+def _next(d: Drawer, shape: Shape, depth: int, place: int, longest: int) -> tuple[Node, ...]:
+    """The next step of a chain, or nothing where it ends. Whether it goes on is drawn even where there is no choice: then
+    any step can be dropped without a draw too few for the rest.
+    """
+    on = d.integer(0, 5)
+    return step(d, shape, depth) if (on or place == 0) and place < longest else ()
 
 
 def chain(d: Drawer, shape: Shape, depth: int = 0, longest: int = 5) -> tuple[tuple[Node, ...], Shape]:
     """Modules one after the other, and the shape of their output."""
     children: list[Node] = []
-    while len(children) < longest:
-        nodes = d.part(_next, shape, depth, not children)
-        if not nodes:
-            break
+    while nodes := d.part(_next, shape, depth, len(children), longest):
         for node in nodes:
             reached = after(node, shape)
             if math.prod(reached) > LARGEST or len(reached) > 5:
