@@ -238,6 +238,7 @@ ORACLES = {
     "broadcast_to": torch.broadcast_to,
     "concat": lambda arrays, *, axis=0: torch.cat(arrays, axis),
     "flip": flip,
+    "split": lambda x, sizes, *, axis: list(torch.split(x, sizes, axis)),
     "pad": pad,
     "getitem": lambda x, key: x[key],
     "take": take,

@@ -133,6 +133,8 @@ def test_entry_points(wheel):
         parser.read_string(archive.read(name).decode())
     assert dict(parser["unimodule.backends"]) == {name: f"unimodule_{name}:INFO" for name in BACKENDS}
     assert dict(parser["console_scripts"]) == {"unimodule": "unimodule.cli:main"}
+    assert dict(parser["unimodule.commands"]) == {"conformance": "unimodule_conformance.cli:conformance"}
+    assert dict(parser["pytest11"]) == {"unimodule_conformance": "unimodule_conformance.plugin"}
 
 
 def test_installed_entry_points_load_without_a_framework(installed):
@@ -152,5 +154,7 @@ for entry in distribution.entry_points:
 """
     loaded = run(sys.executable, "-I", "-c", program, cwd=installed).splitlines()
     assert sorted(loaded) == sorted(
-        [f"unimodule.backends {name}" for name in BACKENDS] + ["console_scripts unimodule"]
+        [f"unimodule.backends {name}" for name in BACKENDS]
+        + ["console_scripts unimodule"]
+        + ["unimodule.commands conformance", "pytest11 unimodule_conformance"]
     )
