@@ -37,11 +37,11 @@ def gelu(x: Tensor, approximate: str) -> Tensor:
 
 
 def elu(x: Tensor, alpha: float) -> Tensor:
-    out = raw.Elu(features=x)
-    if alpha == 1:
-        return out
+    # Of Elu itself little is left near 0: it subtracts 1 from the exponential. Which must not see large x: the infinity is
+    # dropped, but not the NaN that its gradient makes of it.
     positive = raw.Greater(x=x, y=scalar(0.0, x))
-    return raw.SelectV2(condition=positive, t=x, e=raw.Mul(x=out, y=scalar(alpha, x)))
+    curve = raw.Expm1(x=raw.SelectV2(condition=positive, t=raw.ZerosLike(x=x), e=x))
+    return raw.SelectV2(condition=positive, t=x, e=raw.Mul(x=curve, y=scalar(alpha, x)))
 
 
 def leaky_relu(x: Tensor, negative_slope: float) -> Tensor:

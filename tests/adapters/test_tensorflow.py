@@ -361,6 +361,17 @@ def test_softmax_spreads_nan(backend, op, compiled):
 
 
 @pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("alpha", [1.0, 1.7])
+def test_elu_keeps_its_digits_near_zero(backend, op, alpha, compiled):
+    """Found by the conformance suite: the kernel subtracts 1 from the exponential."""
+    fn = graph(lambda x: op["elu"](x, alpha)) if compiled else lambda x: op["elu"](x, alpha)
+    x = np.array([-1e-7, -6.5e-5, -0.03, -200.0, 0.0, 1e-7, 500.0, -np.inf, np.inf, np.nan], np.float32)
+    wide = x.astype(np.float64)
+    expected = np.where(x > 0, wide, alpha * np.expm1(np.minimum(wide, 0)))
+    np.testing.assert_allclose(fn(put(backend, x)).numpy(), expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
 def test_max_pool_lets_nan_and_minus_infinity_through(backend, op, compiled):
     def pool(x):
         return op["max_pool"](x, (2,), (2,), (0,), (1,), False)

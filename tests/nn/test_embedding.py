@@ -36,6 +36,19 @@ def test_options(backend, options, dtype):
     assert_same_as_torch(backend, *layers, INDICES.astype(dtype), modes=(True,))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of compilers
+def test_gradients_by_frequency_compile(backend):
+    """Found by the conformance suite: the indices were counted on the host, where no compiler follows."""
+    net = nn.Embedding(7, 3, scale_grad_by_freq=True).initialize(seed=0).to(backend)
+
+    def loss(net, indices):
+        return um.ops.sum(net(indices) ** 2)
+
+    _, eager = um.value_and_grad(loss)(net, INDICES)
+    _, compiled = um.compile(um.value_and_grad(loss))(net, INDICES)
+    np.testing.assert_allclose(um.to_numpy(compiled["weight"]), um.to_numpy(eager["weight"]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, float("inf")])
 def test_max_norm_as_pytorchs_but_the_table_stays(backend, norm_type):
     table = RNG.normal(size=(7, 3)).astype("float32")

@@ -129,6 +129,20 @@ def _leaky() -> bool:
 
 
 @ROWS.row(
+    "elu-near-zero",
+    "F.elu",
+    Kind.PRECISION,
+    "elu and selu subtract 1 from the exponential: of 7 digits 3 are left at -6.5e-5, and none at -1e-7",
+    "all digits, as expm1 has them",
+)
+def _elu() -> bool:
+    import tensorflow as tf
+
+    x = tf.constant([-6.5e-5])
+    return bool(abs(tf.nn.elu(x) / tf.math.expm1(x) - 1).numpy()[0] > 1e-5)
+
+
+@ROWS.row(
     "mean-of-float16",
     "ops.mean",
     Kind.PRECISION,

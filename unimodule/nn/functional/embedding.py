@@ -85,7 +85,7 @@ def lookup(
     if max_norm is not None:
         y = _clamp_norm(y, max_norm, norm_type)
     if scale_grad_by_freq:
-        y = _scale_gradient(y, indices)
+        y = _scale_gradient(backend, y, indices)
     if padding_idx is not None:
         y = ops.where(ops.expand_dims(ops.equal(indices, padding_idx), axis=-1), ops.stop_gradient(y), y)
     return y
@@ -98,11 +98,15 @@ def _clamp_norm(y: Tensor, max_norm: float, norm_type: float) -> Tensor:
     return short + (y - rows)  # the value is `short`, the gradient y's
 
 
-def _scale_gradient(y: Tensor, indices: Tensor) -> Tensor:
+def _scale_gradient(backend: Backend, y: Tensor, indices: Tensor) -> Tensor:
     """``y`` whose gradient is divided by the number of times that its index occurs."""
     flat = ops.reshape(indices, (-1,))
-    ordered = ops.sort(flat)
-    count = ops.searchsorted(ordered, flat, side="right") - ops.searchsorted(ordered, flat, side="left")
+    if backend.is_concrete(indices):
+        ordered = ops.sort(flat)
+        count = ops.searchsorted(ordered, flat, side="right") - ops.searchsorted(ordered, flat, side="left")
+    else:  # compilers take no search on the host: each index beside each
+        same = ops.equal(ops.expand_dims(flat, axis=1), ops.expand_dims(flat, axis=0))
+        count = ops.sum(ops.astype(same, y.dtype), axis=1)
     share = 1 / ops.astype(ops.reshape(count, (*tuple(indices.shape), 1)), y.dtype)
     fixed = ops.stop_gradient(y)
     return fixed + (y - fixed) * share
