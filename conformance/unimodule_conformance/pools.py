@@ -191,7 +191,7 @@ def draw(fill: str, seed: int, shape: tuple[int, ...]) -> Values:
     if name in LABELS:
         labels = np.asarray(rng.integers(0, int(bound), shape))
         if name == "ignored":
-            labels = np.where(rng.random(shape) < 0.3, -100, labels)
+            labels = np.where(rng.random(shape) < 0.5, -100, labels)
         if name != "below" and labels.size:
             labels.reshape(-1)[0] = 0
         return labels

@@ -174,7 +174,8 @@ def test_the_task(tmp_path):
     task = Hunt("numpy: tanh has the gradient 1 - y", str(cases), ("numpy",), 60.0)
     assert [part.verdict for part in task.run() if isinstance(part, Hunted)] == ["killed"]
     (crashed,), left = task.crashed((3, "values", Target("numpy"), "{}"), "ended its process")
-    assert (crashed.verdict, crashed.check, crashed.examples, left) == ("killed", "values on numpy", 3, None)
+    assert (crashed.verdict, crashed.check, crashed.examples, left) == ("survived", "", 3, None)
+    assert crashed.message == "values on numpy ended its process"
     assert task.crashed(None, "ended its process")[0][0].verdict == "not live"
 
 

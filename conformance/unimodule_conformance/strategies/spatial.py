@@ -224,9 +224,9 @@ def max_arguments(d: Drawer, shape: Shape, rank: int) -> tuple[Any, dict[str, An
     """Kernel and the other arguments of a max pooling."""
     found = windows(d, shape[-rank:], pool=True)
     kwargs = {"padding": maybe_one(d, found["padding"]), "dilation": maybe_one(d, found["dilation"])}
-    if d.flag():
+    if not d.seldom(3):
         kwargs["stride"] = maybe_one(d, found["stride"])
-    kwargs.update(d.options(ceil_mode=(True,)))
+    kwargs.update(d.options(ceil_mode=(True, True)))
     return maybe_one(d, found["kernel_size"]), kwargs
 
 
