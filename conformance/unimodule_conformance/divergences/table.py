@@ -27,7 +27,7 @@ $ python -m unimodule_conformance.divergences --show mxnet-where-gradient
 
 The kinds: a **bug upstream** is wrong by the framework's own lights; a **declared choice** is one of several sensible
 answers, of which unimodule has declared another; **unsupported** is missing; **precision** is right to fewer digits than
-it could be. Rows marked † are not made up for: an error says so, or the suite draws no such case.
+it could be. Rows marked † are not made up for: an error says so, the suite draws no such case, or it counts one as known.
 
 {counts}
 """
