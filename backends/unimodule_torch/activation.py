@@ -10,9 +10,26 @@ import torch.nn.functional as F
 
 from unimodule.backend import Tensor
 
+from .tensors import is_concrete
+
+_GELU_IS_EXACT = 1e30
+"""From here on (from 14, in truth) gelu is its argument."""
+_VECTORIZED = frozenset({torch.float32, torch.bfloat16})
+
 
 def gelu(x: Tensor, approximate: str) -> Tensor:
-    return F.gelu(x, approximate=approximate)
+    y = F.gelu(x, approximate=approximate)
+    if approximate == "none" and x.device.type == "cpu" and x.dtype in _VECTORIZED and _may_be_large(x):
+        # The vectorized kernel overflows on its way, from half the largest number on, and makes NaN of infinity.
+        return torch.where(x > _GELU_IS_EXACT, x, y)
+    return y
+
+
+def _may_be_large(x: Tensor) -> bool:
+    """Whether gelu is to be corrected: looking for it costs a small part of what the correction does."""
+    if not is_concrete(x):
+        return True
+    return x.numel() > 0 and not x.detach().amax().item() <= _GELU_IS_EXACT  # NaN, too
 
 
 def prelu(x: Tensor, slope: Tensor) -> Tensor:

@@ -52,6 +52,25 @@ def test_layer(backend, name, arguments):
     assert_same_as_torch(backend, ours, theirs, X, modes=(True,))
 
 
+@pytest.mark.parametrize("name", ["GELU", "ELU", "SELU", "CELU"])
+def test_nan_infinity_and_the_largest_numbers(backend, name):
+    """A long enough row for vectorized kernels; -infinity is NaN in gelu, being infinity times 0."""
+    largest = np.finfo("float32").max
+    x = np.tile(np.array([np.inf, -np.inf, np.nan, largest, -largest, 1e30, 20, -20], "float32"), 5)
+    expected = getattr(torch.nn, name)()(torch.from_numpy(x).double()).numpy()
+    with np.errstate(over="ignore"):
+        expected = expected.astype("float32")
+    y = um.to_numpy(getattr(nn, name)().to(backend)(x))
+    np.testing.assert_allclose(y, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ELU", "SELU", "CELU"])
+def test_exponential_units_keep_their_digits_near_0(backend, name):
+    x = -np.geomspace(1e-7, 1e-2, 40).astype("float32")
+    expected = getattr(torch.nn, name)()(torch.from_numpy(x).double()).numpy()
+    np.testing.assert_allclose(um.to_numpy(getattr(nn, name)().to(backend)(x)), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (7,)])
 @pytest.mark.parametrize("name", ["ReLU", "GELU", "Softplus", "Hardtanh"])
 def test_any_shape(backend, name, shape):

@@ -168,6 +168,22 @@ def _sign() -> bool:
 
 
 @ROWS.row(
+    "gelu-of-infinity",
+    "F.gelu",
+    Kind.BUG,
+    "on CPU, in float32 and bfloat16, gelu of infinity is NaN, and that of 3e38 infinity, where a tensor is long enough "
+    "for the vectorized kernel",
+    "the argument itself, as in float64",
+)
+def _gelu() -> bool:
+    import torch
+    import torch.nn.functional as F
+
+    long, short = F.gelu(torch.full((32,), math.inf)), F.gelu(torch.tensor(math.inf))
+    return bool(torch.isnan(long).all()) and math.isinf(short.item())
+
+
+@ROWS.row(
     "no-axes-means-all",
     "ops.sum",
     Kind.CHOICE,
