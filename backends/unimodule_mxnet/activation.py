@@ -17,7 +17,6 @@ from .reductions import Axis, axes_of, max, sum
 
 _exp, _expm1, _log, _log1p, _tanh = (_ELEMENTWISE[name] for name in ("exp", "expm1", "log", "log1p", "tanh"))
 _leaky = op("LeakyReLU", act_type="leaky")
-_elu = op("LeakyReLU", act_type="elu")
 _gelu = op("LeakyReLU", act_type="gelu")
 _isfinite = op("_npi_isfinite")
 _greater_scalar = op("_npi_greater_scalar")
@@ -44,9 +43,8 @@ def gelu(x: Array, approximate: str) -> Array:
 
 
 def elu(x: Array, alpha: float) -> Array:
-    if _fits_kernel(x):
-        return _elu(x, slope=alpha)
-    # The exponential must not see large x: where drops its infinity, but not the NaN of infinity times zero.
+    # Not oneDNN's, which is exp(x) - 1 literally, and so loses its digits near 0. The exponential must not see large x:
+    # where drops its infinity, but not the NaN of infinity times zero.
     positive = _greater_scalar(x, scalar=0)
     return select(positive, x, multiply(_expm1(select(positive, zeros_like(x), x)), alpha))
 

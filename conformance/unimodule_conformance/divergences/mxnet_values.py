@@ -188,6 +188,18 @@ def _leaky_slope() -> bool:
 
 
 @ROWS.row(
+    "elu-near-0",
+    "ops.elu",
+    Kind.PRECISION,
+    "oneDNN's float32 elu is exp(x) - 1 literally: at -1e-5 two digits are left",
+    "expm1(x)",
+)
+def _elu_digits() -> bool:
+    value = mxnet().npx.leaky_relu(mx_array([-1e-5]), act_type="elu", slope=1.0).item()
+    return bool(abs(value / -1e-5 - 1) > 1e-4)
+
+
+@ROWS.row(
     "elu-slope-precision",
     "ops.elu",
     Kind.PRECISION,
