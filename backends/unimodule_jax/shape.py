@@ -38,7 +38,7 @@ def concat(arrays: Sequence[Array], *, axis: int = 0) -> Array:
 @jit("sizes", "axis")
 def split(x: Array, sizes: tuple[int, ...], *, axis: int) -> Sequence[Array]:
     # The gradient of slices is as many padded copies and their sum; that of a split is one concatenation.
-    return lax.split(x, sizes, axis)  # type: ignore[no-any-return]
+    return lax.split(x, sizes, axis)
 
 
 @jit("axis")

@@ -61,9 +61,9 @@ def _build(fn: Flat, tensors: Sequence[Tensor], options: dict[str, Any]) -> Call
                 if isinstance(x, _Variable):
                     x.value()  # tells the tapes of it
             flat = [x.handle if isinstance(x, _Variable) else x for x in tensors]
-            return differentiable(flat, captured)  # type: ignore[no-any-return]
+            return differentiable(flat, captured)
         flat = [x.handle if isinstance(x, _Variable) else x for x in tensors]
-        return plain(*flat, *captured)  # type: ignore[no-any-return]
+        return plain(*flat, *captured)
 
     return call
 
