@@ -12,7 +12,7 @@ import ctypes
 import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,25 @@ broadcast_op = op("_npi_broadcast_to", guard=True)
 
 def broadcast(x: Array, shape: tuple[int, ...]) -> Array:
     """``x`` broadcast to ``shape``."""
+    if x.shape == shape:
+        return x
+    if len(shape) > 5:
+        # MXNet takes five groups of axes, those that grow and those that stay in turns, and no more.
+        for stage in _stages((1,) * (len(shape) - x.ndim) + x.shape, shape):
+            x = broadcast_op(x, shape=stage)
     return x if x.shape == shape else broadcast_op(x, shape=shape)
+
+
+def _stages(have: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Shapes from ``have`` to ``shape``, in each of which two more groups of neighbouring axes have grown."""
+    grown, groups, growing = list(have), 0, False
+    for axis, (n, size) in enumerate(zip(have, shape, strict=True)):
+        groups += n != size and not growing
+        growing = n != size
+        if groups == 3:
+            yield tuple(grown)
+            groups = 1
+        grown[axis] = size
 
 
 _where = op("_npi_where")

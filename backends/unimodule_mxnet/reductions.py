@@ -109,12 +109,12 @@ def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     axes = axes_of(x, axis)
     if not axes:
         return x
+    shape = x.shape
+    if 0 in shape:
+        return full(kept(shape, axes) if keepdims else _dropped(x, axes), 0, x)
     if not is_float(x) or x.ndim == 0:
         return _native_sum(x, axis=axis, keepdims=keepdims)
-    shape = x.shape
     outer = kept(shape, axes) if keepdims else _dropped(x, axes)
-    if 0 in shape:
-        return full(outer, 0, x)
     dtype = dtype_of(x)
     if dtype == "float16":
         return cast(sum(cast(x, dtype="float32"), axis=axis, keepdims=keepdims), dtype=dtype)

@@ -205,6 +205,30 @@ def test_gradient_beside_no_elements_is_zero(backend):
     np.testing.assert_array_equal(gradients[1], np.zeros(3))
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((2, 0), 0), ((0, 3), 1), ((2, 0, 3), (0, 2))])
+def test_sum_of_integers_beside_no_elements(backend, shape, axis):
+    x = np.zeros(shape, "int64")
+    y = backend.functions["sum"](backend.from_numpy(x, "int64", "cpu"), axis=axis, keepdims=True)
+    assert backend.to_numpy(y).shape == x.sum(axis, keepdims=True).shape and backend.dtype(y) == "int64"
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 2, 1, 2, 1), (1, 2, 1, 1, 2, 1, 2), (1, 1, 2, 1, 1, 2, 1, 2)])
+def test_broadcasting_axes_in_turns(backend, mx, shape):
+    x = np.arange(8.0, dtype="float32").reshape(shape)
+    wide = tuple(3 if n == 1 else n for n in shape)
+    with pytest.raises(mx.MXNetError):
+        mx.np.broadcast_to(mx.np.array(x), wide).asnumpy()
+    op = backend.functions
+
+    def fn(values):
+        y = op["broadcast_to"](values[0], wide)
+        return op["sum"](op["multiply"](y, y)), y
+
+    _, y, (gradient,) = backend.value_and_grad(fn, [backend.from_numpy(x, "float32", "cpu")])
+    np.testing.assert_array_equal(backend.to_numpy(y), np.broadcast_to(x, wide))
+    np.testing.assert_array_equal(backend.to_numpy(gradient), 2 * x * (y.size // x.size))
+
+
 def test_prod_with_zero(backend, mx):
     _, (gradient,) = weighted(backend, backend.functions["prod"], [0.0, 2.0, 3.0])
     np.testing.assert_array_equal(gradient, [6, 0, 0])

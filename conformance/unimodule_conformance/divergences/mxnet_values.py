@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .model import Kind
-from .native import INF, NAN, mx_array, mxnet
+from .native import INF, NAN, mx_array, mxnet, refuses
 from .rows import Rows
 
 ROWS = Rows("mxnet", "==1.9.1")
@@ -343,3 +343,14 @@ def _embedding() -> bool:
     rows = mx_array([[1.0], [2.0]])
     found = mxnet().npx.embedding(mx_array([7.0, -1.0]), rows, input_dim=2, output_dim=1).asnumpy()
     return bool(found.ravel().tolist() == [2.0, 1.0])
+
+
+@ROWS.row(
+    "broadcasting-axes-in-turns",
+    "ops.broadcast_to",
+    Kind.UNSUPPORTED,
+    "an array is not broadcast where axes that grow and axes that stay take turns more than five times",
+    "any array to any shape that it fits",
+)
+def _broadcast() -> bool:
+    return refuses(lambda: mxnet().np.broadcast_to(mx_array(np.ones((1, 2, 1, 2, 1, 2))), (2, 2, 2, 2, 2, 2)))
