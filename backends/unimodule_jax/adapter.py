@@ -116,6 +116,8 @@ class JaxBackend(Backend):
     def assign(self, variable: Tensor, value: Tensor) -> Tensor:
         if getattr(variable, "is_deleted", bool)():  # donated to the function that computed the value
             return value
+        if getattr(value, "sharding", None) == variable.sharding:  # a training step asks for each parameter
+            return value
         here = self.device(variable)
         return value if self.device(value) == here else self.to_device(value, here)
 
