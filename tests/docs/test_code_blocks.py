@@ -116,7 +116,9 @@ def _python(arguments: list[str]) -> None:
     script = ROOT / arguments[0]
     assert script.is_file(), f"there is no {arguments[0]}"
     text = script.read_text(encoding="utf-8")
-    for beside in re.findall(r"^from (\w+) import .*\bmain\b", text, re.MULTILINE):  # whose command line it has
+    for beside in re.findall(
+        r"^from (\w+) import .*\bmain\b", text, re.MULTILINE
+    ):  # whose command line it has
         text += script.with_name(f"{beside}.py").read_text(encoding="utf-8")
     for option in (a.partition("=")[0] for a in arguments[1:] if a.startswith("--")):
         assert option == "--help" or f'"{option}"' in text, f"{arguments[0]} has no {option}"
