@@ -13,7 +13,8 @@ INTEGERS = ("int32", "int64", "int8")
 
 ANYWHERE = (*EDGES, *SPECIAL)
 UNARY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys("abs sign floor ceil round trunc".split(), (*ANYWHERE, *BREAKS)),
+    **dict.fromkeys("abs sign".split(), (*ANYWHERE, *BREAKS)),
+    **dict.fromkeys("floor ceil round trunc".split(), (*BREAKS, "normal", "saturated", "special", "large")),
     **dict.fromkeys("isnan isinf isfinite negative positive square".split(), ANYWHERE),
     **dict.fromkeys("atan asinh erf tanh sin cos".split(), (*EDGES, "some_nan")),
     **dict.fromkeys("exp expm1 cosh sinh".split(), ("normal", "zeros", "saturated", "small", "special")),
@@ -153,7 +154,7 @@ def _clip(d: Drawer) -> Node:
     shape = d.shape(0, 3, zero=True)
     if d.seldom(6):
         return Node("ops.clip", (integers(d, shape), *d.choice((1, 3), (-2, 2))))
-    x = d.tensor(shape, "normal", "ties", "special")
+    x = d.tensor(shape, "normal", *BREAKS, "special")
     kind = d.integer(0, 3)
     if kind == 0:
         return Node("ops.clip", (x, *d.choice((-0.5, 1.0), (-0.7, 0.9), (1.0, -1.0))))
@@ -161,7 +162,7 @@ def _clip(d: Drawer) -> Node:
         return Node("ops.clip", (x, None, d.choice(0.5, 1.0)))
     if kind == 2:
         return Node("ops.clip", (x,), {"min": d.choice(0.5, -1.0)})
-    low = d.tensor(d.draw(arrays.broadcast_to(shape)), "unit")
+    low = d.tensor(d.draw(arrays.broadcast_to(shape)), "unit", "ties")
     return Node("ops.clip", (x, low, d.choice(None, 1.5)))
 
 

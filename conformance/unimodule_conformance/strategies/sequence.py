@@ -207,6 +207,8 @@ def _dot_product(name: str) -> None:
     @subject(name)
     def attention(d: Drawer) -> Node:
         lead, length, keys, size = d.shape(0, 2, side=3), d.integer(1, 4), d.integer(1, 4), d.integer(1, 4)
+        if d.flag():  # which a causal mask must be aligned to
+            keys = length + d.integer(1, 2)
         grouped = len(lead) >= 1 and d.seldom(5)
         less = (
             (*lead[:-1], d.choice(*(k for k in range(1, lead[-1] + 1) if lead[-1] % k == 0)))
