@@ -7,7 +7,8 @@ import pytest
 import torch
 from support.parity import assert_same_as_torch
 
-from unimodule import nn
+import unimodule as um
+from unimodule import nn, ops
 from unimodule.errors import ArgumentError, ShapeError
 
 RNG = np.random.default_rng(0)
@@ -153,6 +154,26 @@ BAD = [
 def test_refuses_bad_arguments(kind, options):
     with pytest.raises(ArgumentError, match=kind.__name__):
         kind(**{"kernel_size": 3, **options})
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_refuses_padding_of_more_than_half_the_kernel_whatever_the_dilation(backend, rank):
+    x, name = np.ones((1, 1) + (9,) * rank, "float32"), f"max_pool{rank}d"
+    # So does PyTorch, though a dilated kernel reaches further.
+    with pytest.raises(RuntimeError, match="half"):
+        getattr(torch.nn.functional, name)(torch.from_numpy(x), 3, stride=1, padding=2, dilation=2)
+    with um.use_backend(backend), pytest.raises(ArgumentError, match=f"{name}.*half"):
+        getattr(nn.functional, name)(ops.asarray(x), 3, stride=1, padding=2, dilation=2)
+    with pytest.raises(ArgumentError, match="half"):
+        getattr(nn, f"MaxPool{rank}d")(3, padding=2, dilation=2)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_average_of_an_input_smaller_than_the_window(backend, rank):
+    """It is the padded input that must be as large; PyTorch's own wants more for volumes."""
+    layer = getattr(nn, f"AvgPool{rank}d")(3, padding=1)
+    y = um.to_numpy(layer.to(backend)(np.full((1, 1) + (2,) * rank, 3.0, "float32")))
+    np.testing.assert_allclose(y, np.full((1, 1) + (1,) * rank, 3.0 * (2 / 3) ** rank), rtol=1e-6)
 
 
 def test_refuses_more_bad_arguments():

@@ -56,7 +56,7 @@ class MaxPool1d(_MaxPool):
     Args:
         kernel_size: size of the window.
         stride: its step; ``kernel_size`` by default.
-        padding: cells of -infinity on both sides; at most half the window's span.
+        padding: cells of -infinity on both sides; at most half the kernel, whatever the dilation.
         dilation: distance between neighbouring cells of the window.
         return_indices: give the positions of the maxima too.
         ceil_mode: round the output size up; a last window that would start in the padding on the right is dropped.

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes, ops
 from ..backend import Tensor
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ._checks import expect_one_dtype
 from ._dispatch import checks, unary
 from ._windows import (
@@ -187,6 +187,7 @@ def check_pool(
 
     Raises:
         ShapeError: saying what was expected.
+        ArgumentError: the padding is more than half the kernel.
     """
     if len(x.shape) != len(kernel) + 2:
         raise ShapeError(
@@ -196,8 +197,22 @@ def check_pool(
         raise ShapeError(
             f"{name} expected input whose axes but the first are not empty, got {tuple(x.shape)}"
         )
+    check_padding(name, kernel, padding)
     expect_one_dtype(name, input=x)
     expect_output(name, x, pool_size(spatial(x), kernel, stride, padding, dilation, ceil_mode), kernel)
+
+
+def check_padding(name: str, kernel: Ints, padding: Ints) -> None:
+    """Raise unless the padding is at most half the kernel. Not half of what a dilated kernel reaches over: PyTorch takes
+    no more, and a window could lie in the padding alone.
+
+    Raises:
+        ArgumentError: it is more.
+    """
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ArgumentError(
+            f"{name} expected padding of at most half the kernel, got padding={padding}, kernel_size={kernel}"
+        )
 
 
 @checks("max_pool")
@@ -244,6 +259,7 @@ __all__ = [
     "check_adaptive_avg_pool",
     "check_avg_pool",
     "check_max_pool",
+    "check_padding",
     "max_pool",
     "max_pool_with_indices",
 ]

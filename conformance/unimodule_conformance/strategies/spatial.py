@@ -46,7 +46,7 @@ def is_image(rank: int) -> Callable[[Shape], bool]:
 def windows(d: Drawer, sizes: Shape, pool: bool = False) -> dict[str, list[int]]:
     """Kernel, stride, padding and dilation that fit an input of spatial ``sizes``, each axis on its own.
 
-    A pooling's padding is at most half its window; and, so that no window lies in the padding alone, a dilated one pads
+    A pooling's padding is at most half its kernel; and, so that no window lies in the padding alone, a dilated one pads
     only what the window fits into without.
     """
     found: dict[str, list[int]] = {"kernel_size": [], "stride": [], "padding": [], "dilation": []}
@@ -56,12 +56,12 @@ def windows(d: Drawer, sizes: Shape, pool: bool = False) -> dict[str, list[int]]
         dilation = d.integer(1, min(3, (n + 2 * padding - 1) // (kernel - 1)) if kernel > 1 else 2)
         if pool:
             span = dilation * (kernel - 1) + 1
-            most = span // 2 if dilation == 1 or span <= n else 0
+            most = kernel // 2 if dilation == 1 or span <= n else 0
             if padding > most:
                 padding = most
                 kernel = min(kernel, n + 2 * padding)
                 dilation = min(dilation, (n + 2 * padding - 1) // (kernel - 1)) if kernel > 1 else dilation
-                padding = min(padding, (dilation * (kernel - 1) + 1) // 2)
+                padding = min(padding, kernel // 2)
         for name, value in zip(found, (kernel, d.integer(1, 3), padding, dilation), strict=True):
             found[name].append(value)
     return found

@@ -9,7 +9,7 @@ from ... import ops
 from ...backend import Tensor
 from ...errors import ArgumentError
 from ...ops._dispatch import expect_tensor
-from ...ops.pooling import check_adaptive_avg_pool, check_avg_pool, check_max_pool
+from ...ops.pooling import check_adaptive_avg_pool, check_avg_pool, check_max_pool, check_padding
 from ._arguments import Ints, Size, batched, first, integer, integers
 
 __all__ = [
@@ -40,7 +40,7 @@ def max_pool1d(
         input: (N, C, L) or (C, L).
         kernel_size: size of the window.
         stride: its step; ``kernel_size`` by default.
-        padding: cells of -infinity on both sides; at most half the window's span.
+        padding: cells of -infinity on both sides; at most half the kernel, whatever the dilation.
         dilation: distance between neighbouring cells of the window.
         ceil_mode: round the output size up; a last window that would start in the padding on the right is dropped.
         return_indices: give the positions of the maxima too.
@@ -251,7 +251,7 @@ def window(
     """Kernel, stride, padding and dilation of a pooling as tuples of ``rank``.
 
     Raises:
-        ArgumentError: one of them makes no sense, or the padding is more than half the window's span.
+        ArgumentError: one of them makes no sense, or the padding is more than half the kernel.
     """
     kernel = integers(name, "kernel_size", kernel_size, rank, 1)
     # PyTorch takes an empty stride, its way to say None, too.
@@ -259,11 +259,7 @@ def window(
     step = kernel if unset else integers(name, "stride", stride, rank, 1)
     pads = integers(name, "padding", padding, rank, 0)
     spread = integers(name, "dilation", dilation, rank, 1)
-    if any(p > (d * (k - 1) + 1) // 2 for p, k, d in zip(pads, kernel, spread, strict=True)):
-        raise ArgumentError(
-            f"{name} expected padding of at most half the kernel, got padding={pads}, kernel_size={kernel}, "
-            f"dilation={spread}"
-        )
+    check_padding(name, kernel, pads)
     return kernel, step, pads, spread
 
 
