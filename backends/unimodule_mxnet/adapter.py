@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unimodule.backend import Backend, BackendInfo, Tensor, not_supported
-from unimodule.errors import CompileError, DtypeError
+from unimodule.errors import CompileError
 
 from . import (
     INFO,
@@ -29,9 +29,8 @@ from . import (
     tracing,
 )
 from .loading import gpu_count, mx, thread
-from .operators import array, dtype_of, ndarray
+from .operators import array, dtype_of, known, ndarray
 
-_DTYPES = frozenset("float16 float32 float64 uint8 int8 int32 int64 bool".split())
 _PARTS = (
     elementwise,
     reductions,
@@ -88,9 +87,7 @@ class MXNetBackend(Backend):
 
     # ------------------------------------------------------------------ data in and out
     def from_numpy(self, array_: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
-        if dtype not in _DTYPES:
-            raise DtypeError(f"backend 'mxnet' has no {dtype}; it has {', '.join(sorted(_DTYPES))}")
-        return array(array_, dtype, _context(device))
+        return array(array_, known(dtype), _context(device))
 
     def to_numpy(self, x: Tensor) -> np.ndarray[Any, Any]:
         thread.ready  # noqa: B018

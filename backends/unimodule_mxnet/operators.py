@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from unimodule.dtypes import canonical
+from unimodule.errors import DtypeError
 
 from .loading import mx, thread
 
@@ -89,6 +90,17 @@ def detach(x: Array) -> Array:
 
 
 _NAMES: dict[Any, str] = {}
+
+
+DTYPES = frozenset("float16 float32 float64 uint8 int8 int32 int64 bool".split())
+"""The dtypes that MXNet computes with."""
+
+
+def known(dtype: str) -> str:
+    """``dtype``, which must be one of them."""
+    if dtype not in DTYPES:
+        raise DtypeError(f"backend 'mxnet' has no {dtype}; it has {', '.join(sorted(DTYPES))}")
+    return dtype
 
 
 def dtype_of(x: Array) -> str:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .operators import Array, broadcast, cast, detach, dtype_of, exact, full, op, reshape_to, transpose_to
+from .operators import (
+    Array,
+    broadcast,
+    cast,
+    detach,
+    dtype_of,
+    exact,
+    full,
+    known,
+    op,
+    reshape_to,
+    transpose_to,
+)
 from .reductions import axes_of, concatenate
 
 _flip = op("_npi_flip")
@@ -53,7 +65,7 @@ def astype(x: Array, dtype: str) -> Array:
     if dtype_of(x) == dtype:
         return x
     # MXNet's cast hands a gradient on through integers.
-    return cast(x if "float" in dtype else detach(x), dtype=dtype)
+    return cast(x if "float" in dtype else detach(x), dtype=known(dtype))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -141,6 +141,10 @@ def test_missing_dtypes_are_refused(backend):
     for dtype in ("bfloat16", "int16", "uint16", "uint32", "uint64"):
         with pytest.raises(DtypeError, match=dtype):
             backend.from_numpy(np.zeros(2), dtype, "cpu")
+        with pytest.raises(
+            DtypeError, match=dtype
+        ):  # found by the conformance suite: a native error came out
+            backend.functions["astype"](put(backend, [1.0]), dtype)
 
 
 def test_scalars_reach_float64_exactly(backend):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from unimodule import dtypes
 from unimodule.errors import CompileError, DtypeError, NotSupportedError
 from unimodule.registry import get_backend
 
@@ -58,15 +59,15 @@ def judged(run: Run) -> Run:
                 return Outcome(Status.VACUOUS, str(error.__cause__))
             if isinstance(error.__cause__, NotSupportedError):
                 return Outcome(Status.SKIPPED, str(error))
-            if isinstance(error.__cause__, DtypeError) and _lacks_float64(case, target):
-                return Outcome(Status.SKIPPED, f"there is no float64 here: {error}")
+            if isinstance(error.__cause__, DtypeError) and _lacks(target, error.__cause__):
+                return Outcome(Status.SKIPPED, str(error))
             return Outcome(
                 Status.FAILED, f"raised {error}", details={"error": type(error.__cause__).__name__}
             )
         except DtypeError as error:
-            if not _lacks_float64(case, target):
+            if not _lacks(target, error):
                 return Outcome(Status.ERROR, f"the suite itself raised {described(error)}")
-            return Outcome(Status.SKIPPED, f"there is no float64 here: {described(error)}")
+            return Outcome(Status.SKIPPED, described(error))
         except NotSupportedError as error:
             return Outcome(Status.SKIPPED, f"the reference does not support it: {described(error)}")
         except Exception as error:
@@ -75,15 +76,23 @@ def judged(run: Run) -> Run:
     return judge
 
 
-def _lacks_float64(case: Case, target: Target) -> bool:
-    """Whether a case asks for float64, which the backend declares that it has not, for this process or at all."""
-    if "float64" not in case.key:
-        return False
+def _lacks(target: Target, error: BaseException) -> bool:
+    """Whether an error is that of a dtype which the backend declares that it has not, in this process or at all."""
+    return any(dtype in str(error) for dtype in _absent(target.backend))
+
+
+@functools.cache
+def _absent(backend: str) -> tuple[str, ...]:
+    """The dtypes that a backend does not have."""
+    return tuple(dtype for dtype in dtypes.ALL if not _has(backend, dtype))
+
+
+def _has(backend: str, dtype: str) -> bool:
     try:
-        get_backend(target.backend).from_numpy(np.zeros(1), "float64", "cpu")
+        get_backend(backend).from_numpy(np.zeros(1, dtypes.to_numpy_dtype(dtype)), dtype, "cpu")
     except DtypeError:
-        return True
-    return False
+        return False
+    return True
 
 
 def cannot_compile(case: Case, error: TargetError) -> Outcome:

@@ -36,7 +36,11 @@ def _kl(d: Drawer) -> Arguments:
     shape, log = d.shape(1, 3), d.flag()
     target = ("normal",) if log else ("probability", "certain")
     kwargs = {**reduction(d, "batchmean"), **({"log_target": True} if log else {})}
-    return (d.tensor(shape, "normal"), d.tensor(shape, *target)), kwargs
+    tensors = d.tensor(shape, "normal"), d.tensor(shape, *target)
+    d.differentiable &= (
+        d.inputs[-1].fill != "certain"
+    )  # by a target of 0 the derivative is infinite, PyTorch's NaN
+    return tensors, kwargs
 
 
 def _weight(d: Drawer, shape: Shape) -> dict[str, Any]:
