@@ -204,3 +204,26 @@ def test_under_the_frameworks_own_transformation(backend):
         with um.use_backend("numpy"):
             got = um.grad(lambda s: ops.sum(um.functional_call(net, s, x)[0]))(state)["weight"]
     np.testing.assert_allclose(um.to_numpy(got), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("outer", ["compile", "value_and_grad", "functional_call"])
+def test_on_a_lazy_net_inside_another_transformation(backend, outer):
+    """The clone that the outer one made, too, learns what the inner one's clone found out."""
+
+    class Calls(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.LazyLinear(4), nn.Tanh())
+
+        def forward(self, x):
+            return ops.sum(um.functional_call(self.body, {}, x)[0])
+
+    net, x = Calls().initialize(seed=0).to(backend), batch()
+    options = {"backend": "aot_eager"} if backend == "torch" else {}  # quick to compile
+    found = {
+        "compile": lambda: um.compile(lambda net, x: net(x), **options)(net, x),
+        "value_and_grad": lambda: um.value_and_grad(lambda net, x: net(x))(net, x)[0],
+        "functional_call": lambda: um.functional_call(net, {}, x)[0],
+    }[outer]()
+    np.testing.assert_allclose(um.to_numpy(found), um.to_numpy(net(x)), rtol=1e-5)
+    assert net.body[0].weight.shape == (4, np.shape(x)[-1])

@@ -137,6 +137,9 @@ class Calling(Placement):
             for name, value in clone.__dict__.items():
                 if name not in self._variables and name not in self._modules and not name.startswith("_"):
                     self.__dict__[name] = value
+            for name, variable in self._variables.items():
+                if self.__dict__[name] is variable:  # it is a clone itself, made before there was a value
+                    self.__dict__[name] = variable.data
             self.__dict__["_lazy"] = False
             assert self._backend is not None
             self.__dict__["_accepts"] = accepted_types(self._backend)
