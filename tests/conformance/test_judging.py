@@ -13,8 +13,9 @@ from unimodule_conformance.case import Case
 from unimodule_conformance.checks import CHECKS
 from unimodule_conformance.checks.running import jitted
 from unimodule_conformance.outcome import Outcome, Status, Target
+from unimodule_conformance.specs import Array, In
 
-from .varied import VARIED, block, layer, spec
+from .varied import VARIED, block, layer, op, spec
 
 CHEAP = "structure values gradients float64 training optimiser constants tied purity modes state clone saving".split()
 CHEAP += ["devices", "initial values", "determinism", "statistics", "random gradient"]
@@ -101,6 +102,13 @@ def test_the_reference_is_shaken_only_where_it_must_be(backend):
     case = Case(VARIED[0])
     assert run(case, "values", Target(backend)).status is Status.PASSED
     assert not case.reference._moved
+
+
+def test_what_is_too_small_for_the_dtype_may_be_0(backend):
+    """A gradient, too: exp(-250), and exp(-250) times 5."""
+    drawn = spec(op("exp", In(0)), Array((2,), values=(-250.0, -245.0)))
+    assert run(case := Case(drawn), "values", Target(backend)).status is Status.PASSED
+    assert run(case, "gradients", Target(backend)).status in (Status.PASSED, Status.WEAK)
 
 
 def test_float64_shares_the_reference():

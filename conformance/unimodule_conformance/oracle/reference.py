@@ -34,6 +34,9 @@ REFERENCE = "numpy"
 DRAWS = 6
 """How often the reference is run shaken."""
 
+SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
+"""Below this a dtype has 0, or, where subnormal numbers are flushed, may have it."""
+
 TOGETHER = (INPUT_GRADIENT, PARAMETER_GRADIENT, PARAMETER)
 """Kinds of results that are judged together: gradients, and what they have been added to."""
 
@@ -132,12 +135,26 @@ def magnitude(value: Array) -> float:
 
 
 def rounding(value: Array, scale: float, dtype: str) -> float:
-    """What rounding allows a result in any case, however well it is conditioned."""
-    return FACTOR * UNITS[dtype] * scale if np.asarray(value).dtype.kind == "f" else 0.0
+    """What rounding allows a result in any case, however well it is conditioned, and however small: what is too small for
+    the dtype is 0 there.
+    """
+    if np.asarray(value).dtype.kind != "f":
+        return 0.0
+    return max(FACTOR * UNITS[dtype] * scale, SMALLEST[dtype])
 
 
 def _wide(array: Array) -> Array:
     return array.astype("float64") if array.dtype.kind == "f" else array
 
 
-__all__ = ["DRAWS", "REFERENCE", "TOGETHER", "Reference", "Unsteady", "distance", "magnitude", "rounding"]
+__all__ = [
+    "DRAWS",
+    "REFERENCE",
+    "SMALLEST",
+    "TOGETHER",
+    "Reference",
+    "Unsteady",
+    "distance",
+    "magnitude",
+    "rounding",
+]
