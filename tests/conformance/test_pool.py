@@ -47,10 +47,19 @@ def test_a_dead_process_is_replaced_and_what_was_left_is_done():
     assert "chores.py" in found[4], "where it was"
 
 
+def test_a_process_that_dies_between_tasks_is_replaced():
+    with Pool(1) as pool:
+        assert done(pool, [Chore(("a",))])[:2] == (True, ["A"])
+        first = pool._workers[0]
+        first.kill()
+        first.process.wait()
+        assert done(pool, [Chore(("b", "c"))])[:2] == (True, ["B", "C"])
+
+
 def test_a_silent_process_is_ended():
-    with Pool(1, patience=2.0) as pool:
+    with Pool(1, patience=4.0) as pool:
         finished, found, _ = done(pool, [Chore(("hang", "a"))])
-    assert finished and found[0] == "A" and found[1].startswith("did not return within 2 seconds")
+    assert finished and found[0] == "A" and found[1].startswith("did not return within 4 seconds")
 
 
 def test_an_error_in_a_task_is_the_suites_own():

@@ -63,7 +63,7 @@ def explore(
     def body(spec: Spec) -> None:
         visit(spec)
 
-    with _no_local_constants():
+    with _no_local_constants(), _no_mutations():
         body()
 
 
@@ -90,6 +90,28 @@ def _no_local_constants() -> Iterator[None]:
     finally:
         providers._get_local_constants = real
         cache.clear()
+
+
+@contextmanager
+def _no_mutations() -> Iterator[None]:
+    """Hypothesis follows each example with some in which parts of it are repeated. That pays in long runs; of the few cases
+    that each name gets, most would be nearly the same.
+    """
+    try:
+        engine: Any = importlib.import_module("hypothesis.internal.conjecture.engine")
+    except ImportError:
+        yield
+        return
+    runner: Any = getattr(engine, "ConjectureRunner", None)
+    real: Any = getattr(runner, "generate_mutations_from", None)
+    if real is None:
+        yield
+        return
+    runner.generate_mutations_from = lambda self, data: None
+    try:
+        yield
+    finally:
+        runner.generate_mutations_from = real
 
 
 __all__ = ["attempts", "derived", "draw", "explore"]

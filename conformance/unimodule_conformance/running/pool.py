@@ -21,6 +21,9 @@ from .tasks import At, Broken, Task
 
 Handle = Callable[[Task, Any], None]
 
+STARTING = 120.0
+"""How many seconds a process may take to start, on a machine that has much else to do."""
+
 
 class Serial:
     """Does tasks in this process. A crash is a crash."""
@@ -66,11 +69,16 @@ class Pool:
         late = False
         while True:
             late = late or (deadline is not None and time.monotonic() > deadline)
-            for worker in self._workers:
+            for worker in list(self._workers):
                 if worker.task is None and waiting and not late:
-                    worker.give(waiting.popleft())
+                    task = waiting.popleft()
+                    if not worker.give(task):
+                        waiting.appendleft(task)
+                        self._replace(worker, waiting, handle)
             if all(worker.task is None for worker in self._workers):
-                return not waiting
+                if late or not waiting:
+                    return not waiting
+                continue
             self._listen(waiting, handle)
 
     def _listen(self, waiting: deque[Task], handle: Handle) -> None:
@@ -78,29 +86,35 @@ class Pool:
             worker, kind, value = self._answers.get(timeout=1.0)
         except queue.Empty:
             for worker in self._workers:
-                if worker.task is not None and time.monotonic() - worker.heard > self.patience:
+                patience = self.patience if worker.ready else max(self.patience, STARTING)
+                if worker.task is not None and time.monotonic() - worker.heard > patience:
                     worker.silent = True
                     worker.kill()
             return
-        if worker not in self._workers or worker.task is None:
+        if worker not in self._workers:
             return  # the last words of one that has been replaced
         worker.heard = time.monotonic()
-        if kind == "part" and isinstance(value, At):
+        if kind == "ready":
+            worker.ready = True
+        elif kind == "gone":
+            self._replace(worker, waiting, handle)
+        elif worker.task is None:
+            raise Broken("a worker answered what nobody asked")
+        elif kind == "part" and isinstance(value, At):
             worker.at = value.what
         elif kind == "part":
             handle(worker.task, value)
         elif kind == "done":
             worker.task = None
-        elif kind == "raised":
-            raise Broken(f"a task failed:\n{value}")
         else:
-            self._replace(worker, waiting, handle)
+            raise Broken(f"a task failed:\n{value}")
 
     def _replace(self, worker: _Worker, waiting: deque[Task], handle: Handle) -> None:
         task, why = worker.task, worker.epitaph(self.patience)
-        assert task is not None
         self._workers[self._workers.index(worker)] = _Worker(self._answers, self._wide)
         worker.end(gently=False)
+        if task is None:  # it died between tasks
+            return
         results, left = task.crashed(worker.at, why)
         for result in results:
             handle(task, result)
@@ -125,6 +139,7 @@ class _Worker:
         self.at: Any = None
         self.heard = time.monotonic()
         self.silent = False
+        self.ready = False
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.worker"],
@@ -144,13 +159,16 @@ class _Worker:
         except Exception:  # the end, in the middle of a word or not
             answers.put((self, "gone", None))
 
-    def give(self, task: Task) -> None:
-        """Have it do a task; it has died already where the pipe is broken, and ``_hear`` says so."""
-        self.task, self.at, self.heard = task, None, time.monotonic()
+    def give(self, task: Task) -> bool:
+        """Have it do a task; False where it has died already."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        try:
             pickle.dump(task, self.process.stdin)
             self.process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        self.task, self.at, self.heard = task, None, time.monotonic()
+        return True
 
     def epitaph(self, patience: float) -> str:
         """How it died, with its last words."""

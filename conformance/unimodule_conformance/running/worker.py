@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 
 def serve(tasks: BinaryIO, answers: BinaryIO) -> None:
-    """Do tasks until there are no more: each is answered by any number of ``("part", result)``, then ``("done", None)``,
+    """Say that it is ready, and do tasks until there are no more: each is answered by any number of ``("part", result)``, then ``("done", None)``,
     or ``("raised", error as text)``.
     """
     from .tasks import Task
 
+    _send(answers, "ready", None)
     while True:
         try:
             task: Task = pickle.load(tasks)
