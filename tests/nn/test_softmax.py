@@ -65,6 +65,13 @@ def test_logsumexp(backend, finest, axis, keepdims):
     assert um.to_numpy(out).shape == want.shape
 
 
+@pytest.mark.parametrize("axis", [1, -2, (0, 1)])
+def test_logsumexp_over_no_such_axis(backend, axis):
+    x = ops.asarray(np.ones(1, "float32"), backend=backend)
+    with pytest.raises(ShapeError, match="logsumexp"):
+        ops.logsumexp(x, axis=axis)
+
+
 def test_logsumexp_of_infinities(backend, finest):
     x = np.asarray([[-INF, -INF], [INF, 1.0], [INF, -INF], [np.nan, 1.0]])
     out = ops.logsumexp(ops.asarray(x.astype(finest), backend=backend), axis=1)

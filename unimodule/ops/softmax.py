@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..backend import Tensor
 from ..errors import ShapeError
-from ._arguments import one_axis
+from ._arguments import many_axes, one_axis
 from ._dispatch import expect_tensor, unary
 
 
@@ -63,12 +63,29 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 @unary(floats=True)
-def logsumexp(x: Tensor, *, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) over ``axis`` (an integer, a tuple, or None for all axes); -inf where a whole slice is -inf."""
+def logsumexp_(x: Tensor, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """What an adapter may override of ``logsumexp``."""
     top = ops.stop_gradient(ops.max(x, axis=axis, keepdims=True))
     shift = ops.where(ops.isfinite(top), top, 0.0)  # an infinite shift would make inf - inf
     total = ops.log(ops.sum(ops.exp(ops.subtract(x, shift)), axis=axis, keepdims=keepdims))
     return ops.add(total, shift if keepdims else ops.reshape(shift, tuple(total.shape)))
+
+
+def logsumexp(x: Tensor, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over ``axis`` (an integer, a tuple, or None for all axes); -inf where a whole slice is -inf.
+
+    Raises:
+        ShapeError: there is no such axis.
+
+    Example:
+        >>> import numpy as np, unimodule as um
+        >>> um.ops.logsumexp(np.zeros((2, 4)), axis=1).round(4).tolist()
+        [1.3863, 1.3863]
+    """
+    shape = expect_tensor("logsumexp", x).shape(x)
+    return logsumexp_(
+        x, axis=None if axis is None else many_axes("logsumexp", axis, len(shape)), keepdims=keepdims
+    )
 
 
 @unary(floats=True)
