@@ -32,6 +32,11 @@ def ties(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
     return np.asarray(rng.choice([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 3.0, 6.0], size=shape))
 
 
+def halves(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """Integers and numbers halfway between them."""
+    return np.asarray(rng.choice([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.0, -1.0], size=shape))
+
+
 def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
     """Zeros among a few ones."""
     return np.asarray(rng.choice([0.0, 0.0, 0.0, 1.0], size=shape))
@@ -72,6 +77,11 @@ def nonzero(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
     return np.asarray(
         rng.choice([-1.0, 1.0], size=shape) * (rng.integers(0, 4, shape) / 2 + rng.uniform(0.3, 0.45, shape))
     )
+
+
+def holes(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """As ``nonzero``, every third number or so 0: a product of several often has just one."""
+    return np.where(rng.random(shape) < 0.3, 0.0, nonzero(rng, shape))
 
 
 def large(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
@@ -154,6 +164,7 @@ POOLS: dict[str, Pool] = {
         normal,
         apart,
         ties,
+        halves,
         zeros,
         equal,
         positive,
@@ -162,6 +173,7 @@ POOLS: dict[str, Pool] = {
         certain,
         above_one,
         nonzero,
+        holes,
         large,
         small,
         saturated,

@@ -68,7 +68,9 @@ def shapes(
         zero: whether a size may be 0.
         size: how many elements there may be.
     """
-    rank = draw(st.integers(min_rank, max_rank))
+    # No axes at all are an edge case, and one of few elements: of others there are to be twice as many.
+    ranks = [*range(min_rank, max_rank + 1), *range(max(min_rank, 1), max_rank + 1)]
+    rank = draw(st.sampled_from(ranks))
     found: list[int] = []
     for _ in range(rank):
         room = size // max(1, math.prod(found))

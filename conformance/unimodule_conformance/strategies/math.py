@@ -14,7 +14,10 @@ INTEGERS = ("int32", "int64", "int8")
 ANYWHERE = (*EDGES, *SPECIAL)
 UNARY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys("abs sign".split(), (*ANYWHERE, *BREAKS)),
-    **dict.fromkeys("floor ceil round trunc".split(), (*BREAKS, "normal", "saturated", "special", "large")),
+    **dict.fromkeys(
+        "floor ceil round trunc".split(),
+        ("halves", "halves", "halves", "halves", "normal", "special", "large"),
+    ),
     **dict.fromkeys("isnan isinf isfinite negative positive square".split(), ANYWHERE),
     **dict.fromkeys("atan asinh erf tanh sin cos".split(), (*EDGES, "some_nan")),
     **dict.fromkeys("exp expm1 cosh sinh".split(), ("normal", "zeros", "saturated", "small", "special")),
@@ -65,7 +68,10 @@ for _name, _fills in UNARY.items():
 # ---------------------------------------------------------------------- binary
 ARITHMETIC: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **dict.fromkeys("add subtract multiply".split(), (ANYWHERE, ANYWHERE)),
-    **dict.fromkeys("maximum minimum".split(), (("ties", "normal", "special"), ("ties", "normal", "equal"))),
+    **dict.fromkeys(
+        "maximum minimum".split(),
+        (("zeros", "ties", "zeros", "normal", "special"), ("zeros", "ties", "zeros", "normal", "equal")),
+    ),
     "divide": (("normal", "zeros", "special"), ("nonzero", "positive", "zeros")),
     "floor_divide": (("nonzero", "large"), ("nonzero", "positive")),
     "remainder": (("nonzero", "positive"), ("nonzero", "positive")),
@@ -124,7 +130,8 @@ def _binary(name: str, first: tuple[str, ...], second: tuple[str, ...]) -> None:
         if name in OF_INTEGERS_TOO and d.seldom(5):
             return Node(f"ops.{name}", _integer_operands(d, name))
         d.differentiable = name not in COMPARISONS and name != "nextafter"
-        operands = _operands(d, first, second, (1.5, -0.5, 2, 3))
+        scalars = (0.0, 1.0, -0.5, 3) if name in ("maximum", "minimum") else (1.5, -0.5, 2, 3)
+        operands = _operands(d, first, second, scalars)
         if name == "divide" and any(given.fill == "zeros" for given in d.inputs):
             d.differentiable = False
         return Node(f"ops.{name}", operands)
@@ -154,7 +161,7 @@ def _clip(d: Drawer) -> Node:
     shape = d.shape(0, 3, zero=True)
     if d.seldom(6):
         return Node("ops.clip", (integers(d, shape), *d.choice((1, 3), (-2, 2))))
-    x = d.tensor(shape, "normal", *BREAKS, "special")
+    x = d.tensor(shape, "normal", *BREAKS, "ties", "special")
     kind = d.integer(0, 3)
     if kind == 0:
         return Node("ops.clip", (x, *d.choice((-0.5, 1.0), (-0.7, 0.9), (1.0, -1.0))))

@@ -35,7 +35,7 @@ def _reduction(name: str, fills: tuple[str, ...], zero: bool = False, of_integer
 
 _reduction("sum", ("normal", "large", "zeros", "some_nan"), zero=True)
 _reduction("mean", ("normal", "large", "zeros", "some_nan"))
-_reduction("prod", ("normal", "zeros", "ties", "nonzero"), zero=True)
+_reduction("prod", ("normal", "holes", "holes", "holes", "nonzero"), zero=True)
 _reduction("max", (*SELECT, "special"))
 _reduction("min", (*SELECT, "special"))
 
@@ -101,7 +101,7 @@ def _running(name: str, fills: tuple[str, ...]) -> None:
 
 
 _running("cumulative_sum", ("normal", "large", "zeros"))
-_running("cumulative_prod", ("normal", "zeros", "nonzero"))
+_running("cumulative_prod", ("normal", "holes", "zeros", "nonzero"))
 
 
 def _along(d: Drawer, shape: Shape) -> Node:

@@ -28,7 +28,7 @@ def some_image(rank: int) -> Callable[[Drawer], Shape]:
     def draw(d: Drawer) -> Shape:
         lead = (d.integer(1, 2), d.integer(1, 4))[1 if d.seldom() else 0 :]
         # Half of them large enough for windows to leave something over.
-        return (*lead, *(d.integer(3 if d.flag() else 1, SIDES[rank]) for _ in range(rank)))
+        return (*lead, *(d.integer(3 if rank < 3 and d.flag() else 1, SIDES[rank]) for _ in range(rank)))
 
     return draw
 
