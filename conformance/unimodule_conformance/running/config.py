@@ -46,7 +46,7 @@ class Profile:
 
 PROFILES: dict[str, Profile] = {
     "smoke": Profile("smoke", 0.25, 1, 24, 12, 2.5, 4, (), 15.0, 24, 1),
-    "ci": Profile("ci", 1.0, 4, 150, 60, 20.0, 20, ("values", "gradients"), 60.0, 120, 2),
+    "ci": Profile("ci", 1.0, 4, 150, 200, 20.0, 20, ("values", "gradients"), 60.0, 120, 2),
     "thorough": Profile("thorough", 1.0, 5, 500, 200, 120.0, 100, ("values", "gradients"), 120.0, 120, 0),
 }
 """By name."""
