@@ -32,7 +32,7 @@ class CompiledModule(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The net's output, from the compiled program of this signature."""
-        compiler = self._compiler
+        compiler = type(self)._compiler  # of the class: a net may have attributes of these names
         if len(args) != 1 or kwargs or self._functional or type(args[0]) not in self._accepts:
             return compiler(self, *args, **kwargs)
         # One tensor, the most common call, is kept short.
@@ -51,15 +51,15 @@ class CompiledModule(Module):
         return compiler.slow(key, (self, x), {})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        new: Self = compile(copy.deepcopy(self._plain, memo), **self._compiler.options)
+        new: Self = compile(copy.deepcopy(type(self)._plain, memo), **type(self)._compiler.options)
         memo[id(self)] = new
         return new
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self._plain, self._compiler.options)
+        return _restore, (type(self)._plain, type(self)._compiler.options)
 
     def _register_variable(self, name: str, variable: Variable) -> None:
-        self._plain._register_variable(
+        type(self)._plain._register_variable(
             name, variable
         )  # a variable knows the module that it is an attribute of
 
@@ -73,10 +73,10 @@ def _call_plain(net: Module, *args: Any, **kwargs: Any) -> Any:
     if isinstance(net, CompiledModule):
         state = net.__dict__
         if net._functional:
-            net = object.__new__(type(net._plain))
+            net = object.__new__(type(type(net)._plain))
             net.__dict__ = state
         else:
-            net = net._plain
+            net = type(net)._plain
     return net(*args, **kwargs)
 
 
@@ -109,7 +109,7 @@ def compile(target: Any, **options: Any) -> Any:
         True
     """
     if isinstance(target, Module):
-        plain = target._plain if isinstance(target, CompiledModule) else target
+        plain = type(target)._plain if isinstance(target, CompiledModule) else target
         kind = type(plain)
         compiler = Compiler(_call_plain, options)
         own = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_plain": plain, "_compiler": compiler}
