@@ -119,7 +119,7 @@ class _Inwards:
         self.rng = rng
 
     def choice(self, signs: list[float], shape: tuple[int, ...]) -> Array:
-        return np.minimum(self.rng.choice(signs, shape), 0.0)
+        return np.asarray(np.minimum(self.rng.choice(signs, shape), 0.0))
 
 
 def distance(found: Array, base: Array) -> float:

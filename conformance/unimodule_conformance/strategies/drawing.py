@@ -117,7 +117,9 @@ def _part(draw: st.DrawFn, d: Drawer, fn: Callable[..., T], args: tuple[Any, ...
         d.draw = outer
 
 
-TIED = frozenset({"ties", "halves", "equal", "zeros", "certain", "ascending", "special", "some_nan", "infinite"})
+TIED = frozenset(
+    {"ties", "halves", "equal", "zeros", "certain", "ascending", "special", "some_nan", "infinite"}
+)
 NOT_FINITE = frozenset({"special", "some_nan", "infinite"})
 
 KINKED = frozenset(

@@ -97,7 +97,8 @@ def _taken(x: Host, indices: Host, *, axis: int | None = None) -> Host:
 
 
 def _logsumexp(x: Host, *, axis: Any = None, keepdims: bool = False) -> Host:
-    return np.logaddexp.reduce(x, axis=_axes(axis), keepdims=keepdims)
+    reduce: Callable[..., Host] = np.logaddexp.reduce  # NumPy's stubs know no keepdims that is a variable
+    return reduce(x, axis=_axes(axis), keepdims=keepdims)
 
 
 def _softmax(x: Host, axis: int) -> Host:
