@@ -103,6 +103,7 @@ _COMPUTED: Mapping[str, tuple[str, str]] = {
     "gradients": ("parted slopes", "parted(job, slopes, {refusable})"),
     "compiled": ("parted calls slopes retraced", _EITHER + " + retraced(job)"),
     "control flow": ("parted branches", "parted(job, branches, {refusable})"),
+    "compiled state": ("departed altered_again recompiled", "departed(job, altered_again, recompiled)"),
     "modes": ("departed modes", "departed(job, modes({trainable}), modes({trainable}))"),
     "training": ("departed steps learning_rate", _STEPS.replace("{compiled}", "False")),
     "train step": ("departed steps learning_rate", _STEPS.replace("{compiled}", "True")),

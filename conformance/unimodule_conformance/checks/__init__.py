@@ -4,7 +4,7 @@ from importlib import import_module
 
 from .registry import CHECKS, Check, check
 
-for _name in ("computing", "training", "functional", "state", "chance", "errors", "core"):
+for _name in ("computing", "training", "functional", "lasting", "state", "chance", "errors", "core"):
     import_module(f"{__name__}.{_name}")
 
 __all__ = ["CHECKS", "Check", "check"]

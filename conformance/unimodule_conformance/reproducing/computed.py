@@ -165,6 +165,34 @@ def modes(trainable: bool) -> Way:
     return run
 
 
+def altered_again(job: Job, net: nn.Module, inputs: Inputs) -> Results:
+    """A call with every float of the state halved, and one in the other mode."""
+    _halve(net)
+    found = labelled("with another state", results(net(*inputs)))
+    return found | labelled("in eval mode", results(net.eval()(*inputs)))
+
+
+def recompiled(job: Job, net: nn.Module, inputs: Inputs) -> Results:
+    """The same of a compiled net that has run three times before."""
+    start = {name: variable.numpy() for name, variable in net.named_variables()}
+    fast: Any = um.compile(net)
+    given = tuple(ops.asarray(a, backend=job.backend, device=job.device) for a in inputs)
+    for _ in range(3):
+        fast(*given)
+    for name, variable in net.named_variables():
+        variable.data = start[name]
+    _halve(net)
+    found = labelled("with another state", results(fast(*given)))
+    return found | labelled("in eval mode", results(fast.eval()(*given)))
+
+
+def _halve(net: nn.Module) -> None:
+    for _, variable in net.named_variables():
+        value = variable.numpy()
+        if value.dtype.kind == "f":
+            variable.data = value * value.dtype.type(0.5)
+
+
 def branches(form: Form) -> Way:
     """Calls on inputs of either sign and several sizes."""
 
