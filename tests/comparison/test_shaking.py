@@ -63,6 +63,15 @@ def test_derivatives_that_cancel_exactly_move() -> None:
     assert distance > UNIT / 4
 
 
+def test_a_saturated_slope_is_as_exact_as_the_output() -> None:
+    """1 - tanh(12)**2 is 1.5e-10, which a kernel that squares the output has to 6e-8 only."""
+    for net in (nn.Tanh(), nn.Sigmoid()):
+        (distance,) = moved(net, GRADIENT, np.full((4, 4), 12.0)).values()
+        assert UNIT / 100 < distance < 10 * UNIT
+        (value,) = moved(net, FORWARD, np.full((4, 4), 12.0)).values()
+        assert value < 2 * UNIT
+
+
 def test_infinities_stay() -> None:
     class Masked(nn.Module):
         def forward(self, x):

@@ -111,6 +111,14 @@ def test_what_is_too_small_for_the_dtype_may_be_0(backend):
     assert run(case, "gradients", Target(backend)).status in (Status.PASSED, Status.WEAK)
 
 
+def test_saturated_cells_are_judged_by_what_is_left_of_their_slopes(backend):
+    """Two steps of an LSTM cell whose gates are all but closed: what is wrong in the first grows in the second."""
+    drawn = spec(
+        layer("LSTMCell", 3, 1), Array((1, 3), fill="saturated", seed=12763), seed=453, dtype="float64"
+    )
+    assert run(Case(drawn), "training", Target(backend)).status is not Status.FAILED
+
+
 def test_float64_shares_the_reference():
     case = Case(VARIED[0])
     wide = case.in_float64

@@ -6,6 +6,8 @@ its own. So the noise is where float arithmetic has it, forward and backward, be
 
 * forward and backward noise differ, because derivatives that cancel exactly in a formula do not in floats: that of
   e / sum(e), where one e is all there is, stays zero if the noise is differentiated along with it;
+* kernels find the slope of a saturating function from its output, tanh's as 1 - y**2, and have it to a rounding of the
+  output's size, however little of the slope itself is left;
 * an operand that is broadcast has noise before and after: before, since it was itself rounded once and for all (a mean);
   after, so that its gradient is a sum of numbers that are each off, and moves even where they cancel.
 """
@@ -23,6 +25,7 @@ import numpy as np
 from .. import dtypes, ops, registry
 from ..backend import Backend, Tensor
 from ..nn.module import Module
+from ..ops._dispatch import kernel
 from ..transforms.functional import Tree, map_tree
 from .measure import Array, Case, is_float
 
@@ -32,6 +35,9 @@ EXACT = frozenset(
     "where".split()
 )
 """Ops that move or choose numbers and round none."""
+
+SATURATING = ("sigmoid", "tanh")
+"""Functions whose slope is found from their output."""
 
 BROADCASTING = frozenset({"add", "atan2", "divide", "multiply", "pow", "subtract"})
 
@@ -174,6 +180,8 @@ class _Shaken(Backend):
             name: _boxed(self.box, fn if name in EXACT else self._noisy(name, fn))
             for name, fn in inner.functions.items()
         }
+        for name in SATURATING:
+            self.functions[name] = self._bent(self.functions.get(name) or kernel(inner, name))
 
     def _noisy(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         """An op of the wrapped backend with noise on its operands."""
@@ -181,6 +189,23 @@ class _Shaken(Backend):
         def call(*args: Any, **kwargs: Any) -> Any:
             operands = self._broadcast(args) if name in BROADCASTING else args
             return fn(*map_tree(self._shake, operands), **map_tree(self._shake, kwargs))
+
+        return call
+
+    def _bent(self, fn: Callable[[Box], Box]) -> Callable[[Box], Box]:
+        """A function on boxes with noise of its output's size on its slope; the value is the function's."""
+        inner, use = self.inner, self.inner.functions
+
+        def call(x: Box) -> Box:
+            y = fn(x)
+            value = use["stop_gradient"](x.inner)
+            finite = use["equal"](use["subtract"](value, value), 0.0)
+            rise = use["where"](finite, use["subtract"](x.inner, value), 0.0)  # 0, with a slope of 1
+            signs = inner.from_numpy(
+                _noise.get().factors(inner.shape(value)) - 1.0, inner.dtype(value), inner.device(value)
+            )
+            noise = use["multiply"](use["multiply"](rise, use["stop_gradient"](y.inner)), signs)
+            return type(x)(use["add"](y.inner, noise))
 
         return call
 
