@@ -126,7 +126,9 @@ VARIED = (
     ),
     spec(layer("PReLU"), (3, 4), seed=54),
     spec(layer("Bilinear", 3, 4, 2), (5, 3), (5, 4), seed=55),
-    spec(Node("nn.Parallel", (), {"axis": -1}, (layer("Linear", 3, 2), layer("Linear", 3, 4))), (2, 3), seed=56),
+    spec(
+        Node("nn.Parallel", (), {"axis": -1}, (layer("Linear", 3, 2), layer("Linear", 3, 4))), (2, 3), seed=56
+    ),
     spec(op("logsumexp", In(0), axis=1), array(3, 4, fill="saturated"), seed=57),
     spec(function("layer_norm", In(0), (5,)), array(3, 5, fill="large"), seed=58),
     spec(function("embedding", In(0), In(1)), places(4), (5, 3), seed=59),
