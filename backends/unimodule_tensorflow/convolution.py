@@ -40,6 +40,9 @@ def _conv(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints, gr
     spatial = len(stride)
     if rank(x) != spatial + 2 or rank(w) != spatial + 2:
         raise ValueError(f"conv of {spatial} spatial axes got input {x.shape} and weight {w.shape}")
+    known = None not in (x.shape[1], *w.shape[:2])
+    if known and (x.shape[1] != w.shape[1] * groups or w.shape[0] % groups):  # the kernels read other groups
+        raise ValueError(f"input {x.shape} and weight {w.shape} do not fit with {groups} groups")
     if spatial == 1:
         x, w = raw.ExpandDims(input=x, axis=2), raw.ExpandDims(input=w, axis=2)
         out = _conv(x, w, (1, *stride), ((0, 0), *padding), (1, *dilation), groups)
@@ -60,8 +63,6 @@ def _conv(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints, gr
 
 def _of_nothing(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> Tensor:
     """The convolution of an empty batch: oneDNN's kernels give it the shape of the input."""
-    if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
-        raise ValueError(f"input {x.shape} and weight {w.shape} do not fit with {groups} groups")
     size = [
         (n + sum(p) - d * (k - 1) - 1) // s + 1
         for n, k, s, p, d in zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)

@@ -394,6 +394,13 @@ def test_division_that_rounds_is_pythons(backend, op, dtype):
     np.testing.assert_array_equal(rest, np.remainder(x, y).astype(native).astype(np.float64))
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_convolution_reads_no_other_groups_out_of_too_many_channels(backend, op, rank):
+    x, w = put(backend, np.ones((2, 4, *(4,) * rank))), put(backend, np.ones((2, 2, *(2,) * rank)))
+    with pytest.raises(ValueError, match="do not fit with 1 groups"):
+        op["conv"](x, w, None, (1,) * rank, ((0, 0),) * rank, (1,) * rank, 1)
+
+
 def test_empty_batches_and_empty_sums(backend, op):
     empty, w, b = (
         put(backend, np.zeros((0, 3, 6, 5))),

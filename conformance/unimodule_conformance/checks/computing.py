@@ -14,12 +14,14 @@ from ..oracle.phases import PHASES
 from ..oracle.reference import REFERENCE
 from ..oracle.vacuity import vacuous
 from ..outcome import Outcome, Status, Target
+from ..specs import Node
 from .applying import certain, differentiable, single, valid
 from .judged import judged, on
 from .registry import check
 from .running import called, found, held
 
 GRADIENTS = (INPUT_GRADIENT, PARAMETER_GRADIENT)
+FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
 @check("structure", applies=valid)
@@ -33,7 +35,17 @@ def structure(case: Case, target: Target) -> Outcome:
         want, have = expected.get(path, "nothing"), got.get(path, "nothing")
         if want != have and not _carried(want, have, target):
             return Outcome(Status.FAILED, f"output {path}: {have}, expected {want}", details={"tensor": path})
+        kind = have.partition(" ")[0]
+        if kind in FLOATS and kind != case.spec.dtype and not _named(case.spec.root):
+            message = f"output {path}: {have}, of a net and inputs in {case.spec.dtype}"
+            return Outcome(Status.FAILED, message, details={"tensor": path})
     return Outcome(Status.PASSED)
+
+
+def _named(root: Node) -> bool:
+    """Whether a dtype of floats is asked for by its name."""
+    given = (value for node in root.walk() for value in (*node.args, *node.kwargs.values()))
+    return any(isinstance(value, str) and value in FLOATS for value in given)
 
 
 def _carried(want: str, have: str, target: Target) -> bool:

@@ -270,6 +270,20 @@ def _conv() -> bool:
 
 
 @ROWS.row(
+    "groups-that-nobody-asked-for",
+    "nn.Conv2d",
+    Kind.CHOICE,
+    "conv2d takes any multiple of the channels that the filter is for, and reads groups out of it",
+    "so many channels as the weight and its groups say, else a ShapeError",
+)
+def _groups() -> bool:
+    import tensorflow as tf
+
+    x, w = tf.ones((1, 3, 3, 4)), tf.ones((2, 2, 2, 2))
+    return tuple(tf.nn.conv2d(x, w, 1, "VALID").shape) == (1, 2, 2, 2)
+
+
+@ROWS.row(
     "clip-with-crossed-bounds",
     "ops.clip",
     Kind.CHOICE,

@@ -127,7 +127,7 @@ def _integer_operands(d: Drawer, name: str) -> tuple[Any, ...]:
 def _binary(name: str, first: tuple[str, ...], second: tuple[str, ...]) -> None:
     @subject(f"ops.{name}")
     def alone(d: Drawer) -> Node:
-        if name in OF_INTEGERS_TOO and d.seldom(5):
+        if name in OF_INTEGERS_TOO and d.seldom(3):
             return Node(f"ops.{name}", _integer_operands(d, name))
         d.differentiable = name not in COMPARISONS and name != "nextafter"
         scalars = (0.0, 1.0, -0.5, 3) if name in ("maximum", "minimum") else (1.5, -0.5, 2, 3)

@@ -133,21 +133,22 @@ def _topk(d: Drawer) -> Node:
 
 @rule("another number of features", SHAPE)
 def _features(d: Drawer) -> Node:
-    n, m = d.integer(1, 4), d.integer(1, 3)
+    few, m = d.integer(1, 4), d.integer(1, 3)
+    given, wanted = (few, few + 1) if d.flag() else (few + 1, few)
     kind = d.choice(
         "nn.Linear", "F.linear", "nn.LSTM", "nn.GRU", "nn.RNN", "nn.LayerNorm", "nn.GRUCell", "nn.Bilinear"
     )
     if kind == "nn.Bilinear":
-        d.tensor((2, n), "normal")
-        d.tensor((2, m + 1), "normal")
-        return Node(kind, (n, m, 2))
+        d.tensor((2, m), "normal")
+        d.tensor((2, given), "normal")
+        return Node(kind, (m, wanted, 2))
     if kind == "nn.GRUCell":
-        d.tensor((2, n), "normal")
-        return Node(kind, (n + 1, m))
-    d.tensor((2, 3, n), "normal")
+        d.tensor((2, given), "normal")
+        return Node(kind, (wanted, m))
+    d.tensor((2, 3, given), "normal")
     if kind == "F.linear":
-        return function(kind, d.recipe((m, n + 1), "normal"))
-    return Node(kind, (n + 1,) if kind == "nn.LayerNorm" else (n + 1, m))
+        return function(kind, d.recipe((m, wanted), "normal"))
+    return Node(kind, (wanted,) if kind == "nn.LayerNorm" else (wanted, m))
 
 
 @rule("another state", SHAPE)
@@ -163,12 +164,13 @@ def _image(d: Drawer, rank: int, channels: int) -> Shape:
 
 @rule("another number of channels", SHAPE)
 def _channels(d: Drawer) -> Node:
-    rank, n = d.integer(1, 3), d.integer(1, 3)
-    d.tensor(_image(d, rank, n), "normal")
+    rank, few = d.integer(1, 3), d.integer(1, 3)
+    given, wanted = (few, few + 1) if d.flag() else (few + 1, few)
+    d.tensor(_image(d, rank, given), "normal")
     kind = d.choice("Conv", "ConvTranspose", "BatchNorm")
     if kind == "BatchNorm":
-        return Node(f"nn.BatchNorm{rank}d", (n + 1,))
-    return Node(f"nn.{kind}{rank}d", (n + 1, 2, 2))
+        return Node(f"nn.BatchNorm{rank}d", (wanted,))
+    return Node(f"nn.{kind}{rank}d", (wanted, 2, 2))
 
 
 @rule("another number of axes", SHAPE)
