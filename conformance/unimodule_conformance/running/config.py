@@ -25,7 +25,7 @@ class Profile:
         invalid: how many invalid cases are drawn.
         pair_seconds: what one check on one backend may spend, by the table of costs; a dear pair sees fewer cases.
         minimum: how many cases every pair sees at least, whatever they cost, where so many apply.
-        covering: names of checks that see at least one case of every name on every backend.
+        covering: names of checks that see at least two cases of every name on every backend.
         shrink_seconds: what shrinking one failure may cost, by the table of costs.
         shrunk: how many failures of a round are shrunk; the others are told as they were drawn.
         rounds: how often all of this is done, each time with other cases; 0 is until the time is up.

@@ -5,6 +5,7 @@ Everything here follows from the configuration and the table of costs: the same 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,11 @@ from .judging import Pair
 
 FOCUSED = 40
 """How many cases a name gets that was asked for with ``only``, at least."""
+
+COVERED = 2
+"""How many cases of each name the profile's ``covering`` checks see at least; in float32, which every backend has, if there
+are such.
+"""
 
 
 @dataclass(frozen=True)
@@ -112,11 +118,11 @@ def _chosen(config: Config, check: Check, target: Target, fitting: Sequence[Item
     phase = derived(config.seed, check.name) / 2**32
     chosen = {int((k + phase) * len(fitting) / wanted) for k in range(wanted)}
     if check.name in profile.covering:
-        first: dict[str, int] = {}
-        for i, item in enumerate(fitting):
-            if item.wish.group not in (TREES, INVALID):
-                first.setdefault(item.wish.group, i)
-        chosen |= set(first.values())
+        seen: Counter[str] = Counter()
+        for i, item in sorted(enumerate(fitting), key=lambda pair: pair[1].spec.dtype != "float32"):
+            if item.wish.group not in (TREES, INVALID) and seen[item.wish.group] < COVERED:
+                seen[item.wish.group] += 1
+                chosen.add(i)
     return [fitting[i] for i in sorted(chosen)]
 
 

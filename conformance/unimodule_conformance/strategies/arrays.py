@@ -35,7 +35,7 @@ SMOOTH = ("normal", "positive", "small")
 EDGES = ("normal", "ties", "zeros", "saturated", "equal", "small", "large")
 """Ordinary numbers, and those at which piecewise functions break, saturate or lose digits."""
 
-BREAKS = ("ties", "ties", "ties")
+BREAKS = ("ties",) * 6
 """More of those at which piecewise functions break, for functions that do: most of what can be wrong of them is there."""
 
 SPECIAL = ("special", "some_nan")

@@ -178,7 +178,7 @@ def specs(draw: st.DrawFn, body: Draws, modes: bool = True, dtypes: bool = True)
     """
     d = Drawer(draw, modes and draw(st.booleans()))
     root = body(d)
-    dtype = "float64" if dtypes and d.seldom() else "float32"
+    dtype = "float64" if dtypes and d.seldom(8) else "float32"
     exact = d.ties and any(node.name.partition(".")[2].lower() in KINKED for node in root.walk())
     return Spec(root, tuple(d.inputs), d.training, dtype, d.integer(0, 999), d.differentiable, exact)
 

@@ -271,7 +271,7 @@ def _pooling(rank: int) -> None:
             kernel, kwargs = arguments(d, shape, rank)
             if layer.startswith("nn.Max"):
                 kwargs.update(d.options(return_indices=(True,)))
-            d.tensor(shape, *IMAGES, "apart", "equal")
+            d.tensor(shape, *IMAGES, "apart", "equal", "ties")
             return Node(layer, (kernel,), kwargs)
 
         link(layer, node, fits, some, IMAGES, modes=False, alone=alone)
@@ -282,7 +282,7 @@ def _pooling(rank: int) -> None:
             kernel, kwargs = arguments(d, shape, rank)
             if name.startswith("F.max"):
                 kwargs.update(d.options(return_indices=(True,)))
-            return Node(name, (d.tensor(shape, *IMAGES), kernel), kwargs)
+            return Node(name, (d.tensor(shape, *IMAGES, "ties", "equal"), kernel), kwargs)
 
     def adaptive(d: Drawer, shape: Shape) -> Node:
         return Node(f"nn.AdaptiveAvgPool{rank}d", (adaptive_size(d, shape, rank),))
