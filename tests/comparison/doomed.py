@@ -65,12 +65,12 @@ class Doomed(nn.Module):
 
     def __init__(self, how: str) -> None:
         super().__init__()
-        self.how = how
+        self.how, self.home = how, os.getpid()
         self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
 
     def forward(self, x: Any) -> Any:
         x = self.first(x)
-        if "unimodule.comparison.worker" in sys.modules:
+        if os.getpid() != self.home:
             print("last words", file=sys.stderr)
             if self.how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
