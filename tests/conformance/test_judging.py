@@ -81,6 +81,7 @@ def test_the_core_is_what_pytorch_is():
 
 
 def test_core_checks_are_for_the_reference_only(backend):
+    pytest.importorskip("torch", reason="the core is judged by PyTorch's own layers")
     check = CHECKS["core values"]
     outcome = check.run(Case(VARIED[0]), Target(backend))
     assert outcome.status is (Status.PASSED if backend == "numpy" else Status.SKIPPED)

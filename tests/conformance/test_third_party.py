@@ -109,7 +109,8 @@ def test_a_planted_fault_is_found_and_its_script_reproduces_it(planted, installe
     case = script.with_suffix(".json")
     replay = ("-m", "unimodule.cli", "conformance", "--backends", "minitensor", "--replay", case, "--json")
     assert json.loads(python(planted, *replay).stdout)[0]["status"] == "failed"
-    assert json.loads(python(installed, *replay).stdout)[0]["status"] == "passed"
+    # Shrunk to a saturated tanh, whose small slope no kernel has exactly, a pass may prove little: still no failure.
+    assert json.loads(python(installed, *replay).stdout)[0]["status"] in ("passed", "weak")
 
 
 def test_it_is_judged_under_pytest(installed, tmp_path):

@@ -121,7 +121,7 @@ _KEYS = {
 INDEXING: list[Case] = [
     *(case("getitem", X, key, oracle=lambda x, k: x[k], tag=tag) for tag, key in _KEYS.items()),
     *(
-        case("getitem", x, key, oracle=lambda x, k: x[k], tag=f"nothing of {x.shape}")
+        case("getitem", x, key, oracle=lambda x, k: x[k], tag=f"nothing of {x.shape} by {key}")
         for x, key in [
             (Y, slice(2, 2)),
             (Y, (slice(None), slice(0, 0))),
