@@ -91,12 +91,14 @@ def _first_cases():
 @pytest.mark.slow
 @pytest.mark.parametrize("case", _first_cases(), ids=lambda case: case.name)
 def test_every_op_traces_in_one_graph(backend, case):
+    fn = backend.function(case.name)
+    if fn is None:
+        pytest.skip("left to the default composition, which has cases of its own")
     torch._dynamo.reset()
     args, kwargs = tree_map(
         lambda x: native(backend, x, "float32") if isinstance(x, np.ndarray) else x,
         [list(case.args), case.kwargs],
     )
-    fn = backend.functions[case.name]
     compiled = torch.compile(lambda args, kwargs: fn(*args, **kwargs), fullgraph=True, backend="aot_eager")
     for got, want in zip(as_tuple(compiled(args, kwargs)), as_tuple(fn(*args, **kwargs)), strict=True):
         torch.testing.assert_close(got, want, equal_nan=True)

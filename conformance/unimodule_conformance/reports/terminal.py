@@ -10,6 +10,7 @@ from ..specs import Spec
 from .telling import tell
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.text import Text
 
 SHOWN = 10
@@ -91,7 +92,8 @@ def notes(results: Results) -> list[str]:
     return found
 
 
-def _failure(failure: Failure, directory: str) -> Text:
+def _failure(failure: Failure, directory: str) -> Group:
+    from rich.console import Group
     from rich.text import Text
 
     repeats = f" (and {failure.repeats} more like it)" if failure.repeats else ""
@@ -103,8 +105,10 @@ def _failure(failure: Failure, directory: str) -> Text:
     for line in tell(Spec.from_json(failure.spec)).splitlines():
         text.append(f"    {line}\n", style="dim")
     where = f"{directory}/failures/{failure.id}.py" if directory else "its script: --report DIR"
-    text.append(f"  {failure.shrinking}; {where}", style="dim")
-    return text
+    # One line, however narrow the terminal: a path is there to be copied.
+    last = Text(f"  {failure.shrinking}; {where}", style="dim", no_wrap=True, overflow="ignore")
+    text.rstrip()
+    return Group(text, last)
 
 
 def _verdict(results: Results) -> Text:
