@@ -152,7 +152,9 @@ def _run(config: Any, directory: Path | None, as_json: bool) -> int:
         from .reports.terminal import render
 
         width = None if sys.stdout.isatty() else 110
-        Console(highlight=False, width=width).print(render(results, directory=str(directory or "")))
+        Console(highlight=False, width=width).print(
+            render(results, directory=str(directory or "")), crop=False
+        )
     if not results.ok:
         return RED
     return INTERRUPTED if results.ended == "interrupted" else 0
