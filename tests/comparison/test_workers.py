@@ -194,3 +194,11 @@ def test_messages(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with open(path, "rb") as file, pytest.raises(EOFError):
         wire.read(file)
+
+
+def test_messages_to_one_that_is_gone(tmp_path: Path) -> None:
+    """Whoever stops a worker closes its streams, maybe before all has been written to them."""
+    with open(tmp_path / "closed", "wb") as file:
+        pass
+    with pytest.raises(BrokenPipeError, match="closed"):
+        wire.write(file, {"a": 1}, [np.zeros(3, "float32")])

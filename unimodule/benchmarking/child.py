@@ -79,8 +79,8 @@ class Child:
 
     def _feed(self, head: bytes, job: dict[str, Any], arrays: Sequence[Array]) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            self._process.stdin.write(head)
+        with contextlib.suppress(OSError):  # it ended; why, is seen when no answer comes
+            wire.put(self._process.stdin, head)
             wire.write(self._process.stdin, job, arrays)
 
     def _receive(self) -> None:

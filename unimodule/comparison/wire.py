@@ -20,7 +20,11 @@ _LENGTHS = struct.Struct("<QQ")
 
 
 def write(stream: IO[bytes], message: dict[str, Any], arrays: Sequence[Array] = ()) -> None:
-    """Send a message."""
+    """Send a message.
+
+    Raises:
+        OSError: nobody reads any more.
+    """
     from safetensors.numpy import save
 
     half = [
@@ -31,10 +35,21 @@ def write(stream: IO[bytes], message: dict[str, Any], arrays: Sequence[Array] = 
     # Only from two axes on: ascontiguousarray gives an array without axes one.
     flat = {name: np.ascontiguousarray(a) if a.ndim > 1 else a.copy() for name, a in flat.items()}
     body = save(flat) if flat else b""
-    stream.write(_LENGTHS.pack(len(head), len(body)))
-    stream.write(head)
-    stream.write(body)
-    stream.flush()
+    put(stream, _LENGTHS.pack(len(head), len(body)), head, body)
+
+
+def put(stream: IO[bytes], *parts: bytes) -> None:
+    """Write parts to a stream that may be closed from the other end, or by another thread of this process.
+
+    Raises:
+        OSError: it is.
+    """
+    try:
+        for part in parts:
+            stream.write(part)
+        stream.flush()
+    except ValueError as error:  # closed here
+        raise BrokenPipeError(str(error)) from error
 
 
 def read(stream: IO[bytes]) -> tuple[dict[str, Any], list[Array]] | None:
@@ -67,4 +82,4 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
-__all__ = ["read", "write"]
+__all__ = ["put", "read", "write"]

@@ -112,7 +112,7 @@ def start(place: Place, errors: IO[bytes]) -> subprocess.Popen[bytes]:
 def _feed(process: subprocess.Popen[bytes], place: Place, work: Job) -> None:
     assert process.stdin is not None
     with contextlib.suppress(OSError):  # it ended before it had read all; how it ended says why
-        process.stdin.write(introduction(place))
+        wire.put(process.stdin, introduction(place))
         message = {**work.message, "place": dataclasses.asdict(place)}
         wire.write(process.stdin, message, work.encoder.arrays)
         process.stdin.close()
