@@ -76,9 +76,22 @@ def _build(
     program, constants = _as_function(graph)
     if options.get("backend", "inductor") != "inductor" or _has_compiler():
         program = _beside_recordings(
-            torch.compile(program, **{"fullgraph": True, "dynamic": False, **options})
+            torch.compile(program, **{"fullgraph": True, "dynamic": False, **_settings(graph, options)})
         )
     return program if differentiable else torch.no_grad()(program), constants
+
+
+def _settings(graph: GraphModule, options: dict[str, Any]) -> dict[str, Any]:
+    """Options for a graph. Where convolutions stand beside bodies of branches or loops, inductor would choose layouts for
+    them which the bodies' results do not have.
+    """
+    bodies = any(isinstance(module, GraphModule) for module in graph.children())
+    if not bodies or options.get("backend", "inductor") != "inductor":
+        return options
+    own = {"layout_optimization": False, **(options.get("options") or {})}
+    if options.get("mode"):
+        own = {**torch._inductor.list_mode_options(options["mode"]), **own}
+    return {**{name: value for name, value in options.items() if name != "mode"}, "options": own}
 
 
 def _beside_recordings(compiled: Callable[..., Any]) -> Callable[..., Any]:

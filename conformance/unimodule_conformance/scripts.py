@@ -103,13 +103,23 @@ _COMPUTED: Mapping[str, tuple[str, str]] = {
     "gradients": ("parted slopes", "parted(job, slopes, {refusable})"),
     "compiled": ("parted calls slopes retraced", _EITHER + " + retraced(job)"),
     "control flow": ("parted branches", "parted(job, branches, {refusable})"),
-    "compiled state": ("departed altered_again recompiled", "departed(job, altered_again, recompiled)"),
+    "compiled state": (
+        "departed altered_again recompiled through",
+        "departed(job, altered_again, recompiled) + through(job)",
+    ),
     "modes": ("departed modes", "departed(job, modes({trainable}), modes({trainable}))"),
     "training": ("departed steps learning_rate", _STEPS.replace("{compiled}", "False")),
     "train step": ("departed steps learning_rate", _STEPS.replace("{compiled}", "True")),
     "optimiser": ("departed optimised", "departed(job, optimised(*{optimiser}), optimised(*{optimiser}))"),
 }
 """By check: what of ``reproducing.computed`` it needs, and the expression that says what is wrong."""
+
+_OF_GRADIENTS: Mapping[str, str] = {
+    "slopes": " + parted(job, slopes, {refusable})",
+    "retraced": " + retraced(job)",
+    "through": " + through(job)",
+}
+"""What is left out where nothing has a gradient."""
 
 _KEPT: Mapping[str, str] = {
     "state": "state_kept",
@@ -152,10 +162,8 @@ def _body(spec: Spec, target: Target, check: str) -> tuple[list[Root], str]:
     else:
         needed, template = _COMPUTED.get(check, _COMPUTED["compiled"])
         if not spec.differentiable:
-            needed = needed.replace("slopes", "").replace("retraced", "")
-            template = template.replace(" + parted(job, slopes, {refusable})", "").replace(
-                " + retraced(job)", ""
-            )
+            for name, term in _OF_GRADIENTS.items():
+                needed, template = needed.replace(name, ""), template.replace(term, "")
         names += [(computed.__name__, name) for name in needed.split()]
         call = template.format(**_arguments(spec))
     lines = f"with registry.get_backend({target.backend!r}).full_precision():\n    problems = {call}"

@@ -36,7 +36,9 @@ print(json.dumps([leak, grown(observe(lambda: [bytearray(2048)], 4000))]))
 
 def test_a_leak_is_told() -> None:
     # In a process of its own: one that has run tests has free memory to keep things in, and a leak then takes no more of it.
-    done = subprocess.run([sys.executable, "-c", LEAKS], cwd=FOLDER, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LEAKS], cwd=FOLDER, capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout) == [["KiB", "objects"], []]
 
 

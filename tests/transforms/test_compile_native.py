@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import unimodule as um
+from unimodule import ops
 from unimodule.errors import ArgumentError
 
 from .models import CNN, assert_close, data, loss_of, mlp, normed, options, tensor
@@ -29,6 +30,26 @@ def test_torch_generates_code():
         assert_close(net.state_dict(), other.state_dict())
     with torch.no_grad():
         assert_close(fast(x), other(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [None, "default"])
+@pytest.mark.filterwarnings("ignore")
+def test_torch_generates_code_for_branches_beside_convolutions(mode):
+    torch = pytest.importorskip("torch")
+    if not any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl")):
+        pytest.skip("no C++ compiler")
+
+    def fn(x, w):
+        y = ops.cond(ops.sum(x) > 0, ops.sin, ops.cos, x)
+        return ops.conv(y, w, None, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+
+    x, w = torch.ones(2, 2, 3, 4, requires_grad=True), torch.ones(2, 2, 1, 1, requires_grad=True)
+    fast = um.compile(fn, mode=mode)
+    for sign in (1, -1):
+        got, want = (f(sign * x, w) for f in (fast, fn))
+        assert_close(got, want)
+        assert_close(torch.autograd.grad(got.sum(), (x, w)), torch.autograd.grad(want.sum(), (x, w)))
 
 
 @pytest.mark.parametrize("inference", [True, False])

@@ -12,7 +12,7 @@ from ..oracle.measuring import Array, forward
 from ..oracle.phases import PHASES, halved
 from ..outcome import Outcome, Status, Target
 from ..specs import Spec
-from .applying import certain, stateful, toggled
+from .applying import certain, differentiable, stateful, toggled
 from .judged import TargetError, cannot_compile, judged, on
 from .registry import check
 from .running import compiling, has_compiler
@@ -28,7 +28,9 @@ def _applies(spec: Spec) -> bool:
 @check("compiled state", applies=_applies, cost=100.0)
 @judged
 def compiled_state(case: Case, target: Target) -> Outcome:
-    """A compiled net that has run for a while sees another state, and another mode, as an ordinary one does."""
+    """A compiled net that has run for a while sees another state, and another mode, as an ordinary one does;
+    gradients go through it.
+    """
     if not has_compiler(target.backend):
         return Outcome(Status.SKIPPED, "this backend has no compiler")
     both = toggled(case.spec)
@@ -43,14 +45,16 @@ def compiled_state(case: Case, target: Target) -> Outcome:
             _put(net, {name: halved(array) for name, array in start.items()})
             found = forward(fast, given)
             _put(net, start)
+            slopes = PHASES["backward"](case)(fast, case.inputs) if differentiable(case.spec) else {}
+            _put(net, start)
             turned = PHASES["modes"](case)(fast, case.inputs) if both else {}
     except TargetError as error:
         return cannot_compile(case, error)
-    outcome = judge(case, "altered", found, case.spec.dtype)
-    if outcome.status is Status.FAILED or not both:
-        return outcome
-    changed = judge(case, "modes", turned, case.spec.dtype)
-    return changed if changed.status is Status.FAILED else outcome
+    outcome = Outcome(Status.PASSED)
+    for phase, values in (("altered", found), ("backward", slopes), ("modes", turned)):
+        if values and outcome.status is not Status.FAILED:
+            outcome = judge(case, phase, values, case.spec.dtype)
+    return outcome
 
 
 def _native(array: Array, spec: Spec, target: Target) -> Any:

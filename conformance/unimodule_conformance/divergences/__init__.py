@@ -14,6 +14,7 @@ from . import (
     mxnet_integers,
     mxnet_values,
     pytorch,
+    pytorch_compiled,
     tensorflow_gradients,
     tensorflow_limits,
     tensorflow_values,
@@ -22,6 +23,7 @@ from .model import Divergence, Kind, nowhere
 
 _FILES = (
     pytorch,
+    pytorch_compiled,
     tensorflow_gradients,
     tensorflow_values,
     tensorflow_limits,

@@ -7,36 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..specs import Spec
 from .model import Kind
 from .native import NAN, refuses, torch_gradients
 from .rows import Rows
 
 ROWS = Rows("torch", ">=2.13,<2.14")
-
-
-# ---------------------------------------------------------------------- compiled
-_EXPM1 = frozenset({"ops.expm1", "F.elu", "nn.ELU", "F.selu", "nn.SELU", "F.celu", "nn.CELU"})
-
-
-def _uses_expm1(spec: Spec) -> bool:
-    return spec.dtype == "float64" and bool(_EXPM1 & spec.names)
-
-
-@ROWS.row(
-    "compiled-expm1-in-float64",
-    "ops.expm1",
-    Kind.PRECISION,
-    "compiled for a CPU, expm1 of a float64 number near 0 has some 10 digits; in float32, and eager, all are there",
-    "all digits of float64",
-    corrected=False,
-    excuses=_uses_expm1,
-)
-def _compiled_expm1() -> bool:
-    import torch
-
-    x = torch.full((8,), -1e-7, dtype=torch.float64)  # enough to be computed as vectors
-    return bool(((torch.compile(torch.expm1)(x) - torch.expm1(x)) / x).abs().max() > 1e-14)
 
 
 # ---------------------------------------------------------------------- gradients

@@ -232,6 +232,11 @@ def departed(job: Job, expected: Way, way: Way) -> list[str]:
         return [told(error)]
 
 
+def through(job: Job) -> list[str]:
+    """Gradients that go through a compiled net, from outside, and are not the reference's."""
+    return departed(job, slopes(eager), lambda job, net, inputs: slopes(eager)(job, um.compile(net), inputs))
+
+
 def structured(job: Job) -> list[str]:
     """Outputs whose place, dtype or shape is another than on the reference backend."""
 
