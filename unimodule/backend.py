@@ -94,6 +94,10 @@ class Backend(ABC):
     object, ``value_and_grad`` passes variables on unchanged). Where it is False, gradients go through a functional clone
     of the net."""
 
+    keeps_buffers: ClassVar[bool] = False
+    """Whether a buffer keeps its variable when it is assigned, because functions that the framework has recorded hold on
+    to it. Elsewhere it gets a new one: what a forward read before the assignment stays as it was."""
+
     mixes_dtypes: ClassVar[bool] = False
     """Whether ops take tensors of several float dtypes and cast them themselves; of the backends that a training step in
     mixed precision makes, not of a framework's."""

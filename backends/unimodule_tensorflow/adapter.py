@@ -58,6 +58,7 @@ class TensorFlowBackend(Backend):
 
     info = INFO
     float_dtypes = frozenset({"float16", "bfloat16", "float32", "float64"})
+    keeps_buffers = True  # a tf.function of the caller's holds on to the variable
 
     def __init__(self) -> None:
         functions: dict[str, Callable[..., Any]] = {}

@@ -104,11 +104,7 @@ class TorchBackend(Backend):
 
     def assign(self, variable: Tensor, value: Tensor) -> Tensor:
         with torch.no_grad():
-            if isinstance(variable, torch.nn.Parameter):
-                return variable.copy_(value)
-            # A forward may have read the old tensor before it assigned a buffer: that one stays as it was, for what is
-            # still to be computed with it, and for autograd, which refuses what was written in place.
-            return torch.empty_like(variable).copy_(value)
+            return variable.copy_(value)
 
     # ------------------------------------------------------------------ the rest
     def value_and_grad(

@@ -365,6 +365,17 @@ class Buffer(Variable):
             start = self._value.copy()
             self.init = lambda shape, rng: start.copy()
 
+    def write(self, value: Tensor) -> None:
+        """Take over a native tensor, as ``Variable.write`` does. The old one stays as it was: a forward may have read it,
+        and a tape may need it.
+        """
+        backend = self._backend
+        assert backend is not None
+        if backend.keeps_buffers:
+            super().write(value)
+        elif value is not self._value:
+            self._store(backend.variable(value, trainable=False), backend)
+
 
 def _check_shape(shape: Any) -> Shape:
     sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
