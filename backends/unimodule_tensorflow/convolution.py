@@ -84,6 +84,10 @@ def _conv2d(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints) 
             dilations=[1, 1, *dilation],
             data_format="NCHW",
         )
+    if stride[0] == 1 < stride[1] and x.shape[1] == 1 and _one_column(x, w, stride, padding, dilation):
+        across = (0, 1, 3, 2)
+        out = _conv2d(transpose(x, across), transpose(w, across), stride[::-1], padding[::-1], dilation[::-1])
+        return transpose(out, across)
     padded = top or bottom or left or right
     out = raw.Conv2D(
         input=to_last(x),
@@ -94,6 +98,17 @@ def _conv2d(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints) 
         dilations=[1, *dilation, 1],
     )
     return to_first(out)
+
+
+def _one_column(x: Tensor, w: Tensor, stride: Ints, padding: Pairs, dilation: Ints) -> bool:
+    """Whether a result may be several rows of one column: oneDNN's kernel loses some of those for batches of one channel
+    where only columns have a stride. Rows and columns exchanged are right.
+    """
+    rows, columns = (
+        None if n is None else (n + sum(p) - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
+    )
+    return rows != 1 and columns in (1, None)
 
 
 def _depthwise(x: Tensor, w: Tensor, stride: Ints, padding: Pairs) -> Tensor:

@@ -39,6 +39,20 @@ def _exact(fn: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _flat(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """``fn`` with one spatial axis on the CPU. With two or three the kernel for the gradient takes some gradients whose
+    axes lie in another order than the input's for what they are not, and gives wrong numbers.
+    """
+
+    def call(x: Tensor, *args: Any) -> Any:
+        if x.ndim < 4 or x.is_cuda:
+            return fn(x, *args)
+        out = fn(x.flatten(2), *args)
+        return (out[0].reshape(x.shape), *out[1:]) if isinstance(out, tuple) else out.reshape(x.shape)
+
+    return call
+
+
 def batch_norm(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
@@ -71,8 +85,8 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor |
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "batch_norm": _exact(batch_norm),
-    "batch_norm_train": _exact(batch_norm_train),
+    "batch_norm": _exact(_flat(batch_norm)),
+    "batch_norm_train": _exact(_flat(batch_norm_train)),
     "layer_norm": _exact(torch.layer_norm),
     "group_norm": _exact(group_norm),
 }

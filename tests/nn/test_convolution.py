@@ -72,6 +72,22 @@ def test_conv(backend, rank, options):
     assert_same_as_torch(backend, *pair("Conv", rank, 4, 8, **options), x, modes=(True,))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": (3, 2), "stride": (1, 2), "padding": (2, 1)},
+        {"kernel_size": (2, 3), "stride": (1, 3), "padding": (1, 1)},
+        {"kernel_size": (1, 1), "stride": (1, 2), "padding": (1, 0), "dilation": (2, 1)},
+        {"kernel_size": (2, 3), "stride": (2, 1), "padding": (1, 1)},
+    ],
+)
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1)])
+def test_several_rows_of_one_column(backend, options, size):
+    """oneDNN's kernel loses cells of these (found by the conformance suite)."""
+    x = RNG.normal(size=(3, 1, *size))
+    assert_same_as_torch(backend, *pair("Conv", 2, 1, 2, **options), x, modes=(True,))
+
+
 @pytest.mark.parametrize(("rank", "options"), TRANSPOSE)
 def test_conv_transpose(backend, rank, options):
     x = RNG.normal(size=(2, 4, *SIZES[rank]))

@@ -11,7 +11,7 @@ import torch
 from support.parity import assert_same_as_torch as same
 
 import unimodule as um
-from unimodule import nn
+from unimodule import nn, ops
 from unimodule.errors import ArgumentError, ShapeError
 
 # Of late, PyTorch's layers may have a weight without a bias, and print which.
@@ -163,3 +163,21 @@ def test_refuses_bad_arguments():
     ):
         with pytest.raises(ArgumentError):
             make()
+
+
+@pytest.mark.parametrize("axes", [(0, 4, 2, 3, 1), (0, 2, 3, 4, 1), (4, 1, 2, 3, 0)])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", ["BatchNorm3d", "InstanceNorm3d"])
+def test_gradients_in_another_order_of_axes(backend, kind, training, axes):
+    """PyTorch's kernel for the gradient takes some orders for others (found by the conformance suite)."""
+    shape = (2, 4, 3, 3, 1)
+    x, dy = RNG.normal(size=shape), RNG.normal(size=[shape[axis] for axis in axes])
+
+    def gradient(name):
+        dtype = "float64" if name == "numpy" else "float32"
+        net = getattr(nn, kind)(4).train(training).to(name, dtype=dtype)
+        given, weights = (ops.asarray(array, dtype=dtype, backend=name) for array in (x, dy))
+        with um.use_backend(name):
+            return um.to_numpy(um.grad(lambda x: ops.sum(ops.permute_dims(net(x), axes) * weights))(given))
+
+    np.testing.assert_allclose(gradient(backend), gradient("numpy"), rtol=1e-4, atol=1e-4)

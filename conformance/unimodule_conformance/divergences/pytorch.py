@@ -85,6 +85,23 @@ def _batch_norm() -> bool:
 
 
 @ROWS.row(
+    "batch-norm-gradient-in-another-order",
+    "nn.BatchNorm3d",
+    Kind.BUG,
+    "on CPU the gradient of batch_norm and instance_norm is wrong for some gradients whose axes lie in another order than the input's",
+    "the same gradient, however it lies in memory",
+)
+def _batch_norm_order() -> bool:
+    import torch
+    import torch.nn.functional as F
+
+    x = torch.ones(1, 2, 2, 2, 1, requires_grad=True)
+    y = F.batch_norm(x, torch.zeros(2), torch.ones(2), torch.ones(2), eps=0.0)  # the identity
+    dy = torch.arange(8.0).reshape(1, 1, 2, 2, 2).swapaxes(-1, 1)
+    return not torch.equal(torch.autograd.grad(y, x, dy)[0], dy)
+
+
+@ROWS.row(
     "layer-norm-gradient-of-float16",
     "nn.LayerNorm",
     Kind.PRECISION,

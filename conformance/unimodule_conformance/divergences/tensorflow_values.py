@@ -252,6 +252,20 @@ def _max() -> bool:
 
 
 @ROWS.row(
+    "convolution-to-one-column",
+    "F.conv2d",
+    Kind.BUG,
+    "oneDNN's conv2d of several images of one channel loses cells where only columns have a stride and one column is left",
+    "all cells of the result",
+)
+def _one_column() -> bool:
+    import tensorflow as tf
+
+    x = tf.ones((2, 2, 3, 1))
+    return bool(tf.reduce_any(tf.nn.conv2d(x, tf.ones((1, 2, 1, 1)), (1, 2), "VALID") != 2))
+
+
+@ROWS.row(
     "convolution-of-nothing",
     "nn.Conv2d",
     Kind.BUG,

@@ -16,7 +16,7 @@ from ...specs import Array, Fn, In, Node, Plain
 from ..measuring import Array as Host
 from .torch_blocks import BLOCKS, Block
 from .torch_kernels import KERNELS
-from .torch_ops import OPS, celu, group_norm, hardsigmoid, labels
+from .torch_ops import OPS, celu, group_norm, hardsigmoid, in_order, labels
 
 
 class Untranslated(Exception):
@@ -74,6 +74,12 @@ CORRECTED: dict[str, Callable[[Any], Any]] = {
     "CELU": lambda layer: lambda x: celu(x, layer.alpha),
     "CrossEntropyLoss": lambda layer: labels(layer.forward),
     "NLLLoss": lambda layer: labels(layer.forward),
+    **{
+        f"{lazy}{kind}Norm{rank}d": lambda layer: in_order(layer.forward)
+        for lazy in ("", "Lazy")
+        for kind in ("Batch", "Instance")
+        for rank in (1, 2, 3)
+    },
 }
 """Layers whose call is not quite PyTorch's; see the functions."""
 
@@ -83,6 +89,8 @@ FUNCTIONS = {
     "cross_entropy": labels(F.cross_entropy),
     "nll_loss": labels(F.nll_loss),
     "group_norm": group_norm,
+    "batch_norm": in_order(F.batch_norm),
+    "instance_norm": in_order(F.instance_norm),
     "embedding": lambda *args, sparse=False, **kwargs: F.embedding(*args, **kwargs),
 }
 """The same for functions."""

@@ -218,6 +218,20 @@ def group_norm(x: Tensor, groups: int, weight: Any = None, bias: Any = None, eps
     return F.group_norm(x, groups, weight, bias, eps)
 
 
+def in_order(norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """With input and gradient laid out in the order of their axes: the gradient of PyTorch's batch and instance norm is
+    wrong for some other orders.
+    """
+
+    def call(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        y = norm(x.clone(memory_format=torch.contiguous_format), *args, **kwargs)
+        if y.requires_grad:
+            y.register_hook(lambda dy: dy.clone(memory_format=torch.contiguous_format))
+        return y
+
+    return call
+
+
 def _batch_norm(x: Tensor, mean: Tensor, var: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:
     """By its definition: PyTorch's takes no gradient by the statistics."""
     shape = (1, -1) + (1,) * (x.ndim - 2)
