@@ -20,12 +20,34 @@ _leaky = op("LeakyReLU", act_type="leaky")
 _gelu = op("LeakyReLU", act_type="gelu")
 _isfinite = op("_npi_isfinite")
 _greater_scalar = op("_npi_greater_scalar")
-relu = op("_npx_relu")
+_relu = op("_npx_relu")
+quick_relu = op("Activation", act_type="relu")  # oneDNN's, which makes 0 of NaN
+_elu = op("LeakyReLU", act_type="elu")
+_pooling = op("Pooling")
 sigmoid = op("_npx_sigmoid")
 
 
 def _fits_kernel(x: Array) -> bool:
     return dtype_of(x) == "float32" and x.ndim > 0
+
+
+def relu(x: Array) -> Array:
+    trace = recording.trace
+    if trace is None:
+        return _relu(x)
+    if not trace.in_blocks(x):
+        return trace.note_relu(_relu(x), x)
+    return trace.note_relu(trace.either(x, _relu, _relu_in_blocks), x)
+
+
+def _relu_in_blocks(x: Array) -> Array:
+    """relu of what a convolution has just made, in oneDNN's own layout: MXNet's operator would have it undone first.
+
+    ELU without its exponential part keeps NaN (whose gradient is 0, where MXNet's operator has NaN); an average of one
+    cell, which is 0 plus that cell, has no -0.
+    """
+    cell = (1,) * (x.ndim - 2)
+    return _pooling(_elu(x, slope=0.0), kernel=cell, stride=cell, pool_type="avg")
 
 
 def silu(x: Array) -> Array:

@@ -63,10 +63,13 @@ def op(name: str, *, guard: bool = False, **fixed: Any) -> Callable[..., Any]:
 
 class _Recording(threading.local):
     by_others = False
+    trace: Any = None
 
 
 recording = _Recording()
-"""``recording.by_others`` is set by whoever records operators to differentiate them later, without MXNet's tape."""
+"""``recording.by_others`` is set by whoever records operators to differentiate them later, without MXNet's tape, and then
+``recording.trace`` is the ``tracing.Trace`` that does.
+"""
 
 _is_recording = mx.autograd.is_recording
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .activation import quick_relu, relu
 from .elementwise import (
     add,
     divide,
@@ -33,6 +34,7 @@ from .operators import (
     op,
     recording,
     reshape_to,
+    select,
 )
 from .reductions import FUNCTIONS as _REDUCTIONS
 from .shape import pad
@@ -43,6 +45,7 @@ Pairs = tuple[tuple[int, int], ...]
 _pooling = op("Pooling")
 _adaptive = op("_contrib_AdaptiveAvgPooling2D")
 _slice = op("_npi_slice")
+_greater = op("_npi_greater")
 _square = op("_npi_square")
 _minimum = op("_npi_minimum_scalar")
 _stack = op("_npi_stack", axis=-1)
@@ -74,34 +77,94 @@ def _around(x: Array, margin: Pairs, padding: Ints, value: float) -> tuple[Array
 
 # ---------------------------------------------------------------------- max
 def max_pool(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Array:
-    size = x.shape[2:]
-    out, margin = _sizes(size, kernel, stride, padding, dilation, ceil_mode)
-    if any(d > 1 for d in dilation) or x.size == 0 or not _ordinary(x):
-        return _gathered(x, out, margin, kernel, stride, dilation)[0]
-    # What it never sees is better than -infinity, which it takes for the lowest finite number.
-    lowest = float(np.finfo(dtype_of(x)).min)
-    x, left = _around(x, margin, padding, lowest)
-    window = {"kernel": kernel, "stride": stride, "pad": left, "pool_type": "max"}
-    y = in_training(_pooling, x, **window)
-    if not recording.by_others:
-        return y
-    # By arithmetic, since a choice would cost as much as the pooling: twice the lowest number is -infinity, and of an
-    # average of squares, cut at 1, nothing is left but NaN.
-    unbeaten = cast(equal(detach(y), lowest), dtype=dtype_of(x))
-    spread = _pooling(_square(detach(x)), **{**window, "pool_type": "avg"})
-    nan_or_0 = multiply(_minimum(spread, scalar=1.0), 0.0)
-    return add(y, add(multiply(unbeaten, lowest), nan_or_0))
+    out, margin = _sizes(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+
+    def chosen(x: Array) -> Array:
+        return _chosen(x, out, margin, kernel, stride, dilation)
+
+    def pooled(x: Array, kind: str) -> Array:
+        # What it never sees is better than -infinity, which it takes for the lowest finite number.
+        x, left = _around(x, margin, padding, _lowest(x))
+        return in_training(_pooling, x, kernel=kernel, stride=stride, pad=left, pool_type=kind)
+
+    def native(x: Array) -> Array:
+        return pooled(x, "max")
+
+    if any(d > 1 for d in dilation) or x.size == 0:
+        return chosen(x)
+    # MXNet's kernel passes over NaN and -infinity. A look at the values is cheap beside the pooling itself where they
+    # are in the host's memory. On a GPU it would stall.
+    if x.ctx.device_type != "cpu":
+        return _corrected(x, pooled) if recording.by_others else native(x)
+    if recording.by_others:
+        return _either(x, chosen, native)
+    return native(x) if math.isfinite(host_sum(x)) else chosen(x)
 
 
-def _ordinary(x: Array) -> bool:
-    """Whether MXNet's kernel is right for ``x``: not if it has NaN, which it skips, or -infinity.
+def _either(x: Array, chosen: Callable[[Array], Array], native: Callable[[Array], Array]) -> Array:
+    """``native(x)`` in a recorded program where ``x`` is finite."""
+    trace = recording.trace
+    before = trace.source_of_relu(x)
+    if before is not None:  # a finite array has a finite positive part, for which oneDNN's own kernel will do
+        of_x, native_of_x = chosen, native
+        x, chosen, native = before, lambda v: of_x(relu(v)), lambda v: native_of_x(quick_relu(v))
+    averages = trace.in_blocks(x) or dtype_of(x) == "float16"  # whose sum may well be infinite
+    return trace.either(x, chosen, native, _averages if averages else _REDUCTIONS["sum"])
 
-    A look at the values is cheap beside the pooling itself where they are in the host's memory. On a GPU it would
-    stall, and MXNet's own answer stands. A recording knows no values, and puts the answer right.
+
+def _averages(x: Array) -> Array:
+    """The average of each channel, which oneDNN takes in any layout; for a sum its blocks would have to be taken apart."""
+    return _pooling(x, kernel=(1,) * (x.ndim - 2), global_pool=True, pool_type="avg")
+
+
+def _lowest(x: Array) -> float:
+    return float(np.finfo(dtype_of(x)).min)
+
+
+def _corrected(x: Array, pooled: Callable[[Array, str], Array]) -> Array:
+    """MXNet's maxima put right by arithmetic, which takes four times as long as they do: twice the lowest number is
+    -infinity, and of an average of squares, cut at 1, nothing is left but NaN.
     """
-    if recording.by_others or x.ctx.device_type != "cpu":
-        return True
-    return math.isfinite(host_sum(x))
+    y = pooled(x, "max")
+    unbeaten = cast(equal(detach(y), _lowest(x)), dtype=dtype_of(x))
+    nan_or_0 = multiply(_minimum(pooled(_square(detach(x)), "avg"), scalar=1.0), 0.0)
+    return add(y, add(multiply(unbeaten, _lowest(x)), nan_or_0))
+
+
+def _chosen(x: Array, out: Ints, margin: Pairs, kernel: Ints, stride: Ints, dilation: Ints) -> Array:
+    """The maxima, chosen cell by cell: NaN wins, the gradient goes to the first of equals, and to the last of NaNs.
+
+    One axis after the other, the last one first, so that the first of equals is the first row by row. What is around
+    ``x`` is -infinity, and gives way to any cell of ``x``.
+    """
+    if x.size == 0:
+        return broadcast(array(0, dtype_of(x), x.ctx), (*x.shape[:2], *out))
+    for i in reversed(range(len(out))):
+        if (kernel[i], stride[i], margin[i]) == (1, 1, (0, 0)):
+            continue
+        n, axis = x.shape[i + 2], i + 2
+        around = [(0, 0)] * x.ndim
+        around[axis] = margin[i]
+        x = pad(x, tuple(around), value=-math.inf)
+        begin, end, step = [0] * x.ndim, list(x.shape), [1] * x.ndim
+        step[axis] = stride[i]
+        starts = np.arange(out[i]).reshape(-1, *(1,) * (x.ndim - 1 - axis)) * stride[i] - margin[i][0]
+        best, seen = None, np.zeros(starts.shape, bool)
+        for offset in range(0, kernel[i] * dilation[i], dilation[i]):
+            begin[axis], end[axis] = offset, offset + (out[i] - 1) * stride[i] + 1
+            cell = _slice(x, begin=tuple(begin), end=tuple(end), step=tuple(step))
+            inside = (starts + offset >= 0) & (starts + offset < n)
+            best = cell if best is None else select(_better(cell, best, inside & ~seen), cell, best)
+            seen |= inside
+        x = best
+    return x
+
+
+def _better(cell: Array, best: Array, first: Any) -> Array:
+    """Where ``cell`` is to take the place of ``best``; ``first`` says where it is the first that is no padding."""
+    cell, best = detach(cell), detach(best)
+    better = logical_or(_greater(cell, best), isnan(cell))
+    return logical_or(better, array(first, "bool", cell.ctx)) if first.any() else better
 
 
 def max_pool_with_indices(

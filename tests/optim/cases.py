@@ -83,8 +83,22 @@ FEW = [
 ]
 
 
-def make_net(backend: str) -> nn.Module:
-    net = nn.Sequential(nn.Linear(5, 7), ops.tanh, nn.Linear(7, 3))
+INTRICATE = {  # what a compiled step has most to get right in: slots that depend on each other, switches, counted steps
+    "SGD": {"lr": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
+    "Adam": {"lr": 0.02, "amsgrad": True, "betas": (0.5, 0.6), "eps": 1e-3, "weight_decay": 0.05},
+    "AdamW": {"lr": 0.02, "amsgrad": True, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.5},
+    "Adagrad": {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.05, "initial_accumulator_value": 0.3},
+    "RMSprop": {"lr": 0.01, "centered": True, "momentum": 0.7, "weight_decay": 0.05, "eps": 1e-2},
+    "Adadelta": {"lr": 0.5, "rho": 0.7, "eps": 1e-3, "weight_decay": 0.05},
+    "Adamax": {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.05},
+    "NAdam": {"lr": 0.02, "momentum_decay": 0.1, "weight_decay": 0.5, "decoupled_weight_decay": True},
+    "RAdam": {"lr": 0.02, "betas": (0.8, 0.95), "weight_decay": 0.5, "decoupled_weight_decay": True},
+    "Lion": {"lr": 0.01, "betas": (0.5, 0.8), "weight_decay": 0.5},
+}
+
+
+def make_net(backend: str, activation=ops.tanh) -> nn.Module:
+    net = nn.Sequential(nn.Linear(5, 7), activation, nn.Linear(7, 3))
     return net.initialize(seed=3).to(backend)
 
 
@@ -117,7 +131,8 @@ class ReferenceLion:
     def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, maximize=False):
         self.params = list(params)
         self.m = [np.zeros(tuple(p.shape)) for p in self.params]
-        self.lr, (self.beta1, self.beta2), self.decay, self.maximize = lr, betas, weight_decay, maximize
+        self.param_groups = [{"lr": lr}]
+        (self.beta1, self.beta2), self.decay, self.maximize = betas, weight_decay, maximize
 
     def zero_grad(self):
         for p in self.params:
@@ -130,7 +145,7 @@ class ReferenceLion:
                 g = -g
             theta = p.detach().numpy()  # the parameter's own memory
             c = self.beta1 * self.m[i] + (1 - self.beta1) * g
-            theta[...] = theta - self.lr * (np.sign(c) + self.decay * theta)
+            theta[...] = theta - self.param_groups[0]["lr"] * (np.sign(c) + self.decay * theta)
             self.m[i] = self.beta2 * self.m[i] + (1 - self.beta2) * g
 
 
@@ -146,11 +161,13 @@ def their_optimizer(torch, name: str, theirs, options: dict):
     return kind(theirs.parameters(), **options)
 
 
-def their_steps(torch, theirs, opt, first: int, last: int) -> None:
+def their_steps(torch, theirs, opt, first: int, last: int, gamma: float = 1.0) -> None:
+    """Steps on batches ``first`` to ``last``; the rate is multiplied by ``gamma`` after each."""
     for x, y in batches()[first:last]:
         opt.zero_grad()
         torch.nn.functional.mse_loss(theirs(torch.tensor(x).double()), torch.tensor(y).double()).backward()
         opt.step()
+        opt.param_groups[0]["lr"] *= gamma
 
 
 @pytest.fixture
@@ -172,12 +189,12 @@ def double(torch):
 REFERENCES: dict[str, dict[str, np.ndarray]] = {}
 
 
-def reference(torch, name: str, options: dict) -> dict[str, np.ndarray]:
-    """The weights after the same run with torch.nn and torch.optim in float64."""
-    key = f"{name} {options}"
+def reference(torch, name: str, options: dict, gamma: float = 1.0) -> dict[str, np.ndarray]:
+    """The weights after the same run with torch.nn and torch.optim in float64, the rate falling by ``gamma``."""
+    key = f"{name} {options} {gamma}"
     if key not in REFERENCES:
         theirs = their_net(torch, make_net("numpy"))
         with double(torch):
-            their_steps(torch, theirs, their_optimizer(torch, name, theirs, options), 0, STEPS)
+            their_steps(torch, theirs, their_optimizer(torch, name, theirs, options), 0, STEPS, gamma)
         REFERENCES[key] = {k: v.numpy() for k, v in theirs.state_dict().items()}
     return REFERENCES[key]

@@ -19,26 +19,39 @@ class Value:
         slot: its place among the arrays of a running function; None while only its own graph uses it.
         graph: the graph whose node computes it; None for what is in its slot before any graph runs.
         symbol: that node's output.
+        quick: the same in the quick form of the graph, which may be the same node.
+        in_blocks: whether oneDNN has its channels in blocks: what comes straight from a convolution.
     """
 
-    __slots__ = ("ctx", "graph", "kind", "slot", "symbol")
+    __slots__ = ("ctx", "graph", "in_blocks", "kind", "quick", "slot", "symbol")
 
     def __init__(
-        self, kind: Kind, ctx: Any, slot: int | None = None, graph: Graph | None = None, symbol: Symbol = None
+        self,
+        kind: Kind,
+        ctx: Any,
+        slot: int | None = None,
+        graph: Graph | None = None,
+        symbol: Symbol = None,
+        quick: Symbol = None,
     ) -> None:
         self.kind = kind
         self.ctx = ctx
         self.slot = slot
         self.graph = graph
         self.symbol = symbol
+        self.quick = symbol if quick is None else quick
+        self.in_blocks = False
 
 
 class Graph:
     """A stretch of the function that runs as one CachedOp.
 
+    It may have two forms: a sure one, and a quick one that is right as long as all ``doubts`` are finite.
+
     Attributes:
         variables: slot -> the variable that stands for it.
         exports: the values that something outside the graph uses.
+        doubts: small arrays for the quick form to compute: by itself, and the same to be computed on a tape.
         ctx: the device on which all of it is.
         needs_training: whether a node computes another value without MXNet's train mode.
         draws: whether a node draws random numbers.
@@ -47,6 +60,7 @@ class Graph:
     def __init__(self) -> None:
         self.variables: dict[int, Symbol] = {}
         self.exports: list[Value] = []
+        self.doubts: list[tuple[Symbol, Symbol]] = []
         self.ctx: Any = None
         self.needs_training = False
         self.draws = False

@@ -22,6 +22,8 @@ from .graph import Graph, Value
 from .steps import Differentiation, HostCall, HostFunction, Segment, Step
 from .symbols import Kind, Operator
 
+Unary = Callable[[Array], Array]
+
 _set_recording = mx.autograd.set_recording
 _set_training = mx.autograd.set_training
 _is_recording = mx.autograd.is_recording
@@ -38,6 +40,7 @@ class Trace:
         inputs: what stands for the arguments, in slots 0, 1, ...
         held: slot -> an array that is there before the function runs: a constant, or one from outside.
         constants: the slots of constants.
+        relus: what is the positive part of an array, and of which.
         steps: what the function does, in order.
         slots: how many there are.
     """
@@ -46,6 +49,7 @@ class Trace:
         self.slots = 0
         self.held: dict[int, Array] = {}
         self.constants: set[int] = set()
+        self.relus: dict[Value, Array] = {}
         self.steps: list[Step] = []
         self.graph = Graph()
         self.differentiating = False
@@ -168,12 +172,16 @@ class Trace:
         self._check(op, dict(attributes), [given[i] for i in written])
         ctx = given[0].ctx if given else _context(dict(attributes))
         self.graph.on(ctx)
-        symbol = self.graph.add(op, attributes, [self._symbol(value) for value in given])
-        parts = [symbol[i] for i in range(len(outputs))] if len(outputs) > 1 else [symbol]
+        inputs, quick = [self._symbol(value) for value in given], [self._quick(value) for value in given]
+        forms = [self.graph.add(op, attributes, inputs)]
+        if any(a is not b for a, b in zip(inputs, quick, strict=True)):
+            forms.append(self.graph.add(op, attributes, quick))
+        parts = [[form[i] for form in forms] if len(outputs) > 1 else forms for i in range(len(outputs))]
         results = [
-            self.wrap(Value(kind, ctx, graph=self.graph, symbol=part), legacy=not is_np)
+            self.wrap(Value(kind, ctx, None, self.graph, *part), legacy=not is_np)
             for kind, part in zip(outputs, parts, strict=True)
         ]
+        results[0].value.in_blocks = _in_blocks(op, given)
         if not _is_recording() and op.name != "BlockGrad":  # inside the function's own mx.autograd.pause()
             results = [x.detach() for x in results]
         return results if as_list or len(results) > 1 else results[0]
@@ -182,6 +190,46 @@ class Trace:
         if value.graph is self.graph:
             return value.symbol
         return self.graph.variable(self.slot(value), value.ctx)
+
+    def _quick(self, value: Value) -> symbols.Symbol:
+        return value.quick if value.graph is self.graph else self._symbol(value)
+
+    def in_blocks(self, x: Array) -> bool:
+        """Whether oneDNN has the channels of ``x`` in blocks."""
+        return isinstance(x, Traced) and x.value.in_blocks
+
+    def note_relu(self, y: Array, x: Array) -> Array:
+        """Note that ``y`` is the positive part of ``x``, gradient included."""
+        if isinstance(y, Traced) and _is_recording():
+            self.relus[y.value] = x
+        return y
+
+    def source_of_relu(self, x: Array) -> Array | None:
+        """Of what ``x`` is the positive part, if that is known."""
+        return self.relus.get(x.value) if isinstance(x, Traced) else None
+
+    def either(self, x: Array, sure: Unary, quick: Unary, doubt: Unary | None = None) -> Array:
+        """``sure(x)``, or ``quick(x)`` in the quick form of the graph: right if the sum of ``doubt(x)`` is finite, or anyway.
+
+        A tape would go backwards through all outputs of a graph. What stops it costs more than ``doubt`` does, and is
+        spared where there is no tape.
+        """
+        if self.is_constant(x):
+            return sure(x)
+        given = self.value(x)
+        slow = fast = given
+        if given.graph is self.graph:  # each form sees its own node and leads to one node alone
+            slow = Value(given.kind, given.ctx, None, self.graph, given.symbol)
+            fast = Value(given.kind, given.ctx, None, self.graph, self._quick(given))
+            slow.in_blocks = fast.in_blocks = given.in_blocks
+        right, guess = (self.value(fn(self.wrap(v))) for fn, v in ((sure, slow), (quick, fast)))
+        assert right.kind == guess.kind and right.graph is guess.graph is self.graph
+        if doubt is not None:
+            off_tape, on_tape = self.wrap(fast), self.wrap(fast).detach()
+            self.graph.doubts.append((self.value(doubt(off_tape)).symbol, self.value(doubt(on_tape)).symbol))
+        both = Value(right.kind, right.ctx, None, self.graph, right.symbol, guess.symbol)
+        both.in_blocks = guess.in_blocks
+        return self.wrap(both)
 
     def _check(self, op: Operator, attributes: dict[str, str], written: list[Value]) -> None:
         """Refuse what a graph would do otherwise than eager MXNet."""
@@ -268,6 +316,13 @@ def _context(attributes: dict[str, str]) -> Any:
     return mx.Context(kind, int(index.rstrip(")") or 0))
 
 
+def _in_blocks(op: Operator, given: list[Value]) -> bool:
+    if op.name == "Convolution":
+        kind, ctx = given[0].kind, given[0].ctx
+        return kind.dtype == np.float32 and len(kind.shape) == 4 and ctx.device_type == "cpu"
+    return op.name in ("Activation", "BatchNorm", "LeakyReLU", "Pooling") and given[0].in_blocks
+
+
 def _follows_train_mode(name: str, attributes: dict[str, str]) -> bool:
     if name in ("Dropout", "_npx_dropout"):
         return attributes.get("mode", "training") == "training" and float(attributes.get("p", 0.5)) > 0
@@ -315,15 +370,17 @@ def _modes(trace: Trace) -> Iterator[None]:
     """MXNet's modes while a function is recorded. With the tape on, though no array is on it, the function's own
     ``mx.autograd.pause()`` can be told.
     """
-    before = _set_recording(True), _set_training(False), recording.by_others
+    before = _set_recording(True), _set_training(False)
     recording.by_others = True
+    recording.trace = trace
     patches.active.trace = trace
     try:
         yield
     finally:
         patches.active.trace = None
         trace.end()
-        recording.by_others = before[2]
+        recording.by_others = False
+        recording.trace = None
         _set_training(before[1])
         _set_recording(before[0])
 

@@ -6,6 +6,7 @@ A step works on a list with an entry for every slot of the recording.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from unimodule.errors import CompileError, NotSupportedError
 
 from ..gradients import Blank, backward, mark, one_tape, zeros
 from ..loading import mx
-from ..operators import Array, array, check_call, detach, library, ndarray
+from ..operators import Array, array, check_call, detach, host_sum, library, ndarray
 from . import symbols
 from .graph import Graph, Value
 
@@ -46,58 +47,38 @@ class Step(Protocol):
         """Run it."""
 
 
-class Segment:
-    """One CachedOp."""
+class Program:
+    """A CachedOp: made at once, or when it is first called.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._op: Any = None
-        self._inputs: list[int] = []
-        self._outputs: list[int] = []
+    Args:
+        outputs: what it computes.
+        slots: the name of each input it may have, and its slot.
+        flags: CachedOp's.
+    """
 
-    def build(self, flags: Flags, fallback: tuple[int, Any]) -> None:
-        graph = self.graph
-        outputs = [value.symbol for value in graph.exports]
-        if not outputs:
-            return
-        if not graph.variables:
-            outputs.append(graph.add(_copy, (), [graph.variable(*fallback)]))
-        group = mx.sym.Group(outputs).as_np_ndarray() if len(outputs) > 1 else outputs[0]
-        slots = {f"slot{slot}": slot for slot in graph.variables}
-        names = group.list_inputs()
+    def __init__(self, outputs: list[symbols.Symbol], slots: dict[str, int], flags: Flags) -> None:
+        self._group = mx.sym.Group(outputs).as_np_ndarray() if len(outputs) > 1 else outputs[0]
+        self._flags = flags
+        names = self._group.list_inputs()
         if not slots.keys() >= set(names):
             raise CompileError("an operator was called without all of its arrays: it cannot be recorded")
-        self._inputs = [slots[name] for name in names]
-        self._outputs = [value.slot or 0 for value in graph.exports]
-        self._op = mx.nd.CachedOp(group, flags)
+        self.inputs = [slots[name] for name in names]
+        self._op: Any = None
         self._handles = ctypes.c_void_p * len(names)
         self._count = ctypes.c_int(len(names))
 
-    def __call__(self, slots: Slots, constants: set[int]) -> None:
-        if self._op is None:
-            return
-        inputs = [slots[i] for i in self._inputs]
-        recording = _is_recording()
-        if not (recording or self.graph.needs_training):
-            self._run(inputs, slots)
-            return
-        if recording and constants:
-            # A tape notes itself on every array that it sees: threads may share the memory, but not the objects.
-            inputs = [detach(x) if i in constants else x for i, x in zip(self._inputs, inputs, strict=True)]
-        # Only in train mode do MXNet's kernels keep what their gradients need.
-        before = _set_training(True)
-        try:
-            self._run(inputs, slots)
-        finally:
-            if not before:
-                _set_training(False)
+    def make(self) -> Program:
+        """Make the CachedOp."""
+        self._op = mx.nd.CachedOp(self._group, self._flags)
+        return self
 
-    def _run(self, inputs: list[Array], slots: Slots) -> None:
+    def __call__(self, inputs: list[Array]) -> list[Array]:
         """``CachedOp.__call__`` without what it does for legacy and sparse arrays, a fifth of a small call."""
+        op = self._op or self.make()._op
         count, outputs, kinds = ctypes.c_int(0), _Handles(), _Kinds()
         check_call(
             library.MXInvokeCachedOpEx(
-                self._op.handle,
+                op.handle,
                 self._count,
                 self._handles(*[x.handle for x in inputs]),
                 ctypes.byref(count),
@@ -105,9 +86,80 @@ class Segment:
                 ctypes.byref(kinds),
             )
         )
-        arrays = [ndarray(_Handle(outputs[i])) for i in range(count.value)]
-        for i, x in zip(self._outputs, arrays):  # noqa: B905  without the copy of a graph that has no inputs
+        return [ndarray(_Handle(outputs[i])) for i in range(count.value)]
+
+
+class Segment:
+    """One graph: its quick form where it has one, and its sure form where that does not do.
+
+    Whether it does is read from the host, which thus waits for the forward pass. A graph that draws random numbers has
+    its sure form only, or it would draw twice.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._sure: Program | None = None
+        self._quick: dict[bool, Program] = {}  # on a tape or not
+        self._outputs: list[int] = []
+
+    def build(self, flags: Flags, fallback: tuple[int, Any], quick: bool = True) -> None:
+        graph = self.graph
+        outputs = [value.symbol for value in graph.exports]
+        if not outputs:
+            return
+        if not graph.variables:
+            outputs.append(graph.add(_copy, (), [graph.variable(*fallback)]))
+        slots = {f"slot{slot}": slot for slot in graph.variables}
+        self._outputs = [value.slot or 0 for value in graph.exports]
+        self._sure = Program(outputs, slots, flags)
+        if (
+            quick
+            and not (graph.draws and graph.doubts)
+            and any(value.quick is not value.symbol for value in graph.exports)
+        ):
+            outputs = [value.quick for value in graph.exports]
+            self._quick = {
+                taped: Program([*outputs, *(doubt[taped] for doubt in graph.doubts)], slots, flags)
+                for taped in (False, True)
+            }
+        else:
+            self._sure.make()
+
+    def __call__(self, slots: Slots, constants: set[int]) -> None:
+        if not certain(self.run(slots, constants)):
+            self.run(slots, constants, sure=True)
+
+    def run(self, slots: Slots, constants: set[int], sure: bool = False) -> list[Array]:
+        """Run one form of it; returns the doubts about it."""
+        quick = None if sure else self._quick.get(_is_recording())
+        program = quick or self._sure
+        if program is None:
+            return []
+        arrays = self._results(program, slots, constants)
+        for i, x in zip(self._outputs, arrays):  # noqa: B905
             slots[i] = x
+        return arrays[len(self._outputs) :] if quick else []
+
+    def _results(self, program: Program, slots: Slots, constants: set[int]) -> list[Array]:
+        inputs = [slots[i] for i in program.inputs]
+        recording = _is_recording()
+        if not (recording or self.graph.needs_training):
+            return program(inputs)
+        if recording and constants:
+            # A tape notes itself on every array that it sees: threads may share the memory, but not the objects.
+            inputs = [detach(x) if i in constants else x for i, x in zip(program.inputs, inputs, strict=True)]
+        # Only in train mode do MXNet's kernels keep what their gradients need.
+        before = _set_training(True)
+        try:
+            return program(inputs)
+        finally:
+            if not before:
+                _set_training(False)
+
+
+def certain(doubts: list[Array]) -> bool:
+    """Whether a quick form was right."""
+    return all(math.isfinite(host_sum(x)) for x in doubts)
 
 
 class HostCall:
@@ -150,9 +202,13 @@ class Differentiation:
         self._exports: list[int] = []
 
     def build(self, flags: Flags, fallback: tuple[int, Any]) -> None:
-        self._segment.build(flags, fallback)
-        self._exports = [value.slot or 0 for value in self.graph.exports]
         inputs = set(self.loss.symbol.list_inputs())
+        quick = set(self.loss.quick.list_inputs())
+        missing = {f"slot{leaf.slot}" for leaf in self.leaves} & (
+            inputs - quick
+        )  # their gradients would stay unwritten
+        self._segment.build(flags, fallback, quick=not missing)
+        self._exports = [value.slot or 0 for value in self.graph.exports]
         for source, leaf, gradient in zip(self.sources, self.leaves, self.gradients, strict=True):
             if f"slot{leaf.slot}" in inputs:
                 # The backward pass of a graph writes the gradient of every input, so the memory need not be zeros.
@@ -169,6 +225,17 @@ class Differentiation:
             )
         for source, leaf in zip(self.sources, self.leaves, strict=True):
             slots[leaf.slot or 0] = slots[source]
+        if not certain(self._run(slots, constants)):  # the pass backwards goes on meanwhile
+            self._run(slots, constants, sure=True)
+        for slot in self._exports:
+            slots[slot] = detach(slots[slot])
+        for source, leaf_slot, _, _ in self._used:
+            slots[leaf_slot] = slots[source]  # off the tape, should it be returned
+        for source, gradient in self._unused:
+            slots[gradient] = zeros(slots[source])
+
+    def _run(self, slots: Slots, constants: set[int], sure: bool = False) -> list[Array]:
+        """Forwards and backwards; returns the doubts."""
         leaves, gradients = [], []
         for source, leaf_slot, gradient, blank in self._used:
             # Fresh objects: a mark on the caller's would be seen, and undone, by other threads.
@@ -181,14 +248,9 @@ class Differentiation:
             try:
                 if leaves:
                     mark(leaves, gradients)
-                self._segment(slots, constants)
+                doubts = self._segment.run(slots, constants, sure)
             finally:
                 _set_recording(False)
             if leaves:
                 backward(slots[self.loss.slot or 0])
-        for slot in self._exports:
-            slots[slot] = detach(slots[slot])
-        for source, leaf_slot, _, _ in self._used:
-            slots[leaf_slot] = slots[source]  # off the tape, should it be returned
-        for source, gradient in self._unused:
-            slots[gradient] = zeros(slots[source])
+        return doubts
