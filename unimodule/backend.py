@@ -106,6 +106,14 @@ class Backend(ABC):
     """Whether what ``compile`` returned, once recorded, takes NumPy arrays in place of tensors (of the same dtype, and to
     go where the others are) at less cost than ``from_numpy`` has."""
 
+    rebinds: ClassVar[bool] = False
+    """Whether ``assign`` returns ``value`` itself, and does nothing, where it is on the variable's device."""
+
+    packs_below: ClassVar[int] = 0
+    """In compiled training steps, a few tensors of an optimiser's state with fewer elements than this travel in one vector,
+    with a count of the steps: for frameworks to which an argument and a result of a compiled call cost more than copying
+    these. 1 for those that only gain by the count, which saves sending numbers in each step; 0 for none of it."""
+
     # ------------------------------------------------------------------ what it is
     @abstractmethod
     def version(self) -> str:
@@ -154,6 +162,10 @@ class Backend(ABC):
             DtypeError: the framework has no such dtype, or needs a switch for it that is off (name the switch).
             IntegerRangeError: 64-bit integers must be carried in 32 bits here and one does not fit.
         """
+
+    def send(self, numbers: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
+        """``from_numpy`` for what training steps send again and again: small float64 arrays, of few shapes."""
+        return self.from_numpy(numbers, dtype, device)
 
     @abstractmethod
     def to_numpy(self, x: Tensor) -> np.ndarray[Any, Any]:

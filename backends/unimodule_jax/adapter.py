@@ -34,7 +34,7 @@ from . import (
     shape,
     transforming,
 )
-from ._jit import x64_enabled
+from ._jit import Array, x64_enabled
 from ._leaves import put_in, take_out
 from .casting import WIDE_INTEGERS, require
 from .tracing import value_of
@@ -46,6 +46,8 @@ class JaxBackend(Backend):
     info: ClassVar[BackendInfo] = INFO
     float_dtypes: ClassVar[frozenset[str]] = frozenset(dtypes.FLOATING)
     compiled_takes_arrays: ClassVar[bool] = True
+    rebinds: ClassVar[bool] = True
+    packs_below: ClassVar[int] = 1025
 
     def __init__(self) -> None:
         parts = (
@@ -100,6 +102,12 @@ class JaxBackend(Backend):
             host = check_int32(host)
         with jax.ensure_compile_time_eval():
             return jax.device_put(host, devices.target(device))
+
+    def send(self, numbers: np.ndarray[Any, Any], dtype: str, device: str) -> Tensor:
+        if devices.target(device) is not None:
+            return self.from_numpy(numbers, dtype, device)
+        with np.errstate(all="ignore"):
+            return _sent(numbers.astype(dtypes.to_numpy_dtype(dtype)))
 
     def to_numpy(self, x: Tensor) -> np.ndarray[Any, Any]:
         value = value_of(x)
@@ -202,3 +210,9 @@ class JaxBackend(Backend):
     def full_precision(self) -> AbstractContextManager[None]:
         """Products of float32 in float32, not TF32 or bfloat16, inside the block."""
         return jax.default_matmul_precision("highest")
+
+
+@jax.jit
+def _sent(numbers: Array) -> Array:
+    """The same: an argument of a compiled call takes a tenth of the time of ``device_put`` while others are running."""
+    return numbers * 1

@@ -187,6 +187,14 @@ class Variable:
             s for s in self._sites if s[0]() is not None and not (s[0]() is module and s[1] == attribute)
         ]
 
+    def places(self) -> list[tuple[dict[str, Any], str]]:
+        """Where its value stands: what ``write`` sets, where the value is of the same kind as before."""
+        modules = [(reference(), attribute) for reference, attribute in self._sites]
+        return [
+            (self.__dict__, "_value"),
+            *((m.__dict__, attribute) for m, attribute in modules if m is not None),
+        ]
+
     @property
     def held(self) -> bool:
         """Whether it is an attribute of a module."""

@@ -10,6 +10,7 @@ from ..backend import Tensor
 from ..errors import ArgumentError, StateDictError
 from ..nn.parameter import Parameter
 from ..registry import find_backend
+from ._kept import Kept, Plain
 from .foreach import lists_of
 
 if TYPE_CHECKING:
@@ -21,18 +22,19 @@ FOREIGN = frozenset({"foreach", "fused", "capturable", "differentiable", "param_
 
 def state_dict(optimizer: Optimizer) -> dict[str, Any]:
     """See ``Optimizer.state_dict``."""
+    counted, slots_of, _ = optimizer._kept.plain
     number: dict[int, int] = {}
     state: dict[int, dict[str, Any]] = {}
     groups = []
     for group in optimizer.param_groups:
         for p in group["params"]:
             number[id(p)] = len(number)
-            if id(p) in optimizer._scalars:
-                held = optimizer._state.get(id(p), {})
+            if id(p) in counted:
+                held = slots_of.get(id(p), {})
                 slots = {
                     name: _copied(held[name]) if name in held else None for name in optimizer.slots_of(group)
                 }
-                state[number[id(p)]] = {**optimizer._scalars[id(p)], **slots}
+                state[number[id(p)]] = {**counted[id(p)], **slots}
         options = copy.deepcopy({k: v for k, v in group.items() if k != "params"})
         groups.append({**options, "params": [number[id(p)] for p in group["params"]]})
     return {"state": state, "param_groups": groups}
@@ -65,7 +67,7 @@ def load_state_dict(optimizer: Optimizer, source: Mapping[str, Any]) -> None:
                 scalars[id(parameter)], slots[id(parameter)] = _entry(optimizer, parameter, state[index], new)
     for group, new in zip(optimizer.param_groups, new_groups, strict=True):
         group.update(new)
-    optimizer._scalars, optimizer._state, optimizer._homes = scalars, slots, {}
+    optimizer._kept = Kept(Plain(scalars, slots, {}))
 
 
 def _options(loaded: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from ..ops._dispatch import kernel
 from ..registry import find_backend, get_backend, on_forget
 from ..transforms.gradient import Gradients
 from . import _state
+from ._kept import Kept, Plain, by_parameter
+from ._packing import Packing
 from .foreach import Foreach, lists_of
 
 Group = dict[str, Any]
@@ -50,6 +52,9 @@ class Update(NamedTuple):
         slots: their state, on their device.
         numbers: the numbers of this step.
         scalars: what they will have counted after it.
+        packing: for a compiled step, how the state travels; ``slots`` then has only their names.
+        tensors: the state, packed.
+        row: which row of a table holds the numbers of this step.
     """
 
     backend: Backend
@@ -60,6 +65,9 @@ class Update(NamedTuple):
     slots: Slots
     numbers: dict[str, float]
     scalars: Scalars
+    packing: Packing | None = None
+    tensors: Sequence[Tensor] = ()
+    row: int = 0
 
 
 class Optimizer:
@@ -89,9 +97,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
         self.param_groups: list[Group] = []
-        self._scalars: dict[int, Scalars] = {}
-        self._state: dict[int, dict[str, Tensor]] = {}
-        self._homes: dict[int, Home] = {}  # of what is in _state; it may have moved with the net
+        self._kept = Kept(Plain({}, {}, {}))
         if isinstance(params, Module | Parameter | Mapping | str) or find_backend(params) is not None:
             raise ArgumentError(
                 f"{type(self).__name__} expected handles (net.parameters()) or groups of them, got {type(params).__name__}"
@@ -153,6 +159,9 @@ class Optimizer:
 
     def numbers(self, options: Mapping[str, Any], scalars: Scalars, fresh: bool) -> dict[str, float]:
         """The numbers in the rule, worked out in double precision. They may change from step to step at no cost.
+
+        Like ``advance`` and ``switches``, it depends on its arguments alone: compiled steps ask for the numbers of many
+        steps ahead, and again when an option has changed.
 
         Args:
             options: the group's.
@@ -223,6 +232,7 @@ class Optimizer:
     def updates(self, parameters: Iterable[Parameter]) -> list[Update]:
         """What a step of these parameters consists of, in the order of the groups; none is taken yet."""
         wanted = {id(p) for p in parameters}
+        scalars, state, homes = self._kept.plain
         found: list[Update] = []
         for group in self.param_groups:
             names = self.slots_of(group)
@@ -233,50 +243,107 @@ class Optimizer:
                     backend = p._backend
                     assert backend is not None
                     home = (backend.info.name, p.dtype, backend.device(p.data))
-                    fresh = not (self._state.get(id(p), {}).keys() >= needed)
-                    counted = self._scalars.get(id(p))
+                    fresh = not (state.get(id(p), {}).keys() >= needed)
+                    counted = scalars.get(id(p))
                     together.setdefault((home, fresh, *(counted.values() if counted else ())), []).append(p)
             for (home, fresh, *_), handles in together.items():
                 backend = get_backend(home[0])
-                after = self.advance(group, self._scalars.get(id(handles[0])) or {"step": 0, **self.scalars})
-                columns = zip(*[self._slots(p, names, group, home) for p in handles], strict=True)
+                after = self.advance(group, scalars.get(id(handles[0])) or {"step": 0, **self.scalars})
+                own = [
+                    self._slots(p, names, group, home, state.get(id(p), {}), homes.get(id(p)))
+                    for p in handles
+                ]
+                columns = zip(*own, strict=True)
                 slots = {name: list(column) for name, column in zip(names, columns, strict=False)}
                 switches, numbers = self.switches(group, after), self.numbers(group, after, fresh)
                 found.append(Update(backend, home, group, handles, switches, slots, numbers, after))
         return found
 
-    def again(self, update: Update, slots: Slots) -> Update | None:
-        """The step of the same parameters after an ``update`` that left them with ``slots``, found at less cost than by
-        ``updates``; None where something else than options has changed since. Nor may their net have moved.
+    def packed(self, updates: Sequence[Update]) -> list[Update]:
+        """The same updates for a compiled step, their slots as it takes them."""
+        found = []
+        for update in updates:
+            packing = Packing(update)
+            names: Slots = {name: [] for name in update.slots}
+            found.append(update._replace(slots=names, packing=packing, tensors=packing.gather(update)))
+        return found
+
+    def following(self, parameters: Sequence[Parameter]) -> Kept | None:
+        """What is kept, if it is packed, and ``again`` would give the updates of these parameters."""
+        kept = self._kept
+        before = [(p, update.home) for update in kept.updates for p in update.parameters]
+        if not before or {id(p) for p, _ in before} != set(map(id, parameters)):
+            return None
+        for p, home in before:
+            if (backend := p._backend) is None or home != (
+                backend.info.name,
+                p.dtype,
+                backend.device(p.data),
+            ):
+                return None
+        return kept
+
+    def again(self) -> list[Update] | None:
+        """The updates that follow those of ``keep``, packed, found at less cost than by ``updates``; None where the group
+        or the slots are others by now. Nor may their net have moved.
         """
-        counted, group = update.scalars, update.group
-        if any(self._scalars.get(id(p)) is not counted for p in update.parameters):
-            return None
-        if self.slots_of(group) != tuple(slots) or not any(g is group for g in self.param_groups):
-            return None
-        after = self.advance(group, counted)
-        switches, numbers = self.switches(group, after), self.numbers(group, after, False)
-        return update._replace(on=switches, slots=slots, numbers=numbers, scalars=after)
+        found: list[Update] = []
+        row = self._kept.row
+        for (update, tensors), counted in zip(self._kept.parts(), self._kept.scalars, strict=True):
+            group = update.group
+            if self.slots_of(group) != tuple(update.slots) or not any(g is group for g in self.param_groups):
+                return None
+            after = self.advance(group, counted)
+            switches, numbers = self.switches(group, after), self.numbers(group, after, False)
+            found.append(
+                update._replace(on=switches, tensors=tensors, numbers=numbers, scalars=after, row=row)
+            )
+        return found
+
+    def keep(self, updates: Sequence[Update], tensors: Sequence[Tensor]) -> Kept:
+        """Keep the state after packed updates whose parameters have been written: all their tensors."""
+        bare = [update._replace(tensors=()) for update in updates]
+        before = Kept(self._kept.without(updates), bare, row=updates[0].row if updates else 0)
+        kept = self._kept = before.after([update.scalars for update in updates], tensors)
+        return kept
 
     def finish(self, update: Update, slots: Slots) -> None:
         """Keep the state after an update; the parameters have been written."""
+        scalars, state, homes = self._changing()
         for parameter, *tensors in zip(update.parameters, *slots.values(), strict=True):
             key = id(parameter)
-            self._scalars[key], self._homes[key] = update.scalars, update.home
-            self._state.setdefault(key, {}).update(zip(slots, tensors, strict=True))
+            scalars[key], homes[key] = update.scalars, update.home
+            state.setdefault(key, {}).update(zip(slots, tensors, strict=True))
 
-    def restore(self, parameters: Sequence[Parameter], slot: str, tensors: Sequence[Tensor]) -> None:
-        """Hold ``tensors``, of the same values, in place of those of a slot; parameters without it have none yet."""
-        for parameter, tensor in zip(parameters, tensors, strict=True):
-            if slot in (held := self._state.get(id(parameter), {})):
-                held[slot] = tensor
+    def _changing(self) -> Plain:
+        """The state, to be changed."""
+        if self._kept.updates:
+            self._kept = Kept(self._kept.plain)
+        return self._kept.base
+
+    def replace(self, updates: Sequence[Update], tensors: Sequence[Tensor]) -> None:
+        """Hold ``tensors``, of the same values, in place of those of packed updates."""
+        kept = self._kept
+        if kept.precede(updates):
+            self._kept = Kept(kept.base, kept.updates, kept.scalars, tensors, kept.row)
+            return
+        slots = self._changing().slots
+        for update, own in Kept(Plain({}, {}, {}), updates, tensors=tensors).parts():
+            for parameter, found in zip(update.parameters, by_parameter(update, own), strict=True):
+                held = slots.get(id(parameter), {})
+                held.update({name: tensor for name, tensor in found.items() if name in held})
 
     def _slots(
-        self, parameter: Parameter, names: tuple[str, ...], options: Mapping[str, Any], home: Home
+        self,
+        parameter: Parameter,
+        names: tuple[str, ...],
+        options: Mapping[str, Any],
+        home: Home,
+        held: Mapping[str, Tensor],
+        held_at: Home | None,
     ) -> list[Tensor]:
         """The state tensors beside a parameter: made when they are first needed, moved where the net has moved."""
-        held = self._state.get(id(parameter), {})
-        if self._homes.get(id(parameter)) == home and held.keys() >= set(names):
+        if held_at == home and held.keys() >= set(names):
             return [held[name] for name in names]
         name, dtype, device = home
         backend = get_backend(name)

@@ -26,6 +26,7 @@ from ..transforms._compiler import ADVICE, building
 from ..transforms._program import Captured, Program, modules_of, nets_of, sites
 from ..transforms._signature import of_arguments, of_net
 from ..transforms.functional import Tree, held_values, leaves
+from ._course import Course
 from ._plan import Rules, signature, slots_of, vectors_of
 from ._recipe import Gradient, Recipe, accumulated, all_finite
 
@@ -119,7 +120,7 @@ class Entry:
         call: the call that it was made for.
     """
 
-    __slots__ = ("_assigned", "_checked", "_places", "_results", "_run", "_slots")
+    __slots__ = ("_assigned", "_checked", "_places", "_results", "_run", "_slots", "_targets", "_written")
 
     def __init__(self, program: Program, nets: list[Module], call: Call) -> None:
         self._run = program.quick()
@@ -131,6 +132,36 @@ class Entry:
         self._places = [(module.__dict__, name) for module, name, _ in sites(nets)]
         modules = modules_of(nets)
         self._assigned = [modules[number]._variables[name] for number, name in program.assigned]
+        self._written: list[tuple[Variable, int]] = []
+        self._targets: list[tuple[dict[str, Any], str, int]] = []
+
+    def learn(self, call: Call, outcome: Outcome) -> None:
+        """Note where the results go, now that they have been written once."""
+        self._written, self._targets = [], []
+        wanted = [p for update in call.updates or () for p in update.parameters]
+        start = len(outcome.results) + len(outcome.slots) + 1
+        written: list[tuple[Variable, Tensor, int]] = [
+            (p, value, i) for i, (p, value) in enumerate(zip(wanted, outcome.results, strict=True), 1)
+        ]
+        written += [(b, value, i) for i, (b, value) in enumerate(outcome.buffers, start)]
+        for variable, value, i in written:
+            if call.backend.rebinds and variable.data is value:
+                self._targets += [(state, name, i) for state, name in variable.places()]
+            else:
+                self._written.append((variable, i))
+
+    def follow(self, course: Course, tensors: Sequence[Tensor]) -> Tensor:
+        """A step of a course, as short as can be: run it, write the results, return the loss."""
+        vectors, scalars = course.rows[course.at]
+        kept = course.kept
+        values = [state[name] for state, name in self._places]
+        outputs = self._run(*values, *tensors, *kept.tensors, *vectors)
+        for state, name, i in self._targets:
+            state[name] = outputs[i]
+        for variable, i in self._written:
+            variable.write(outputs[i])
+        course.went_on(kept.after(scalars, outputs[self._results : self._slots]))
+        return outputs[0]
 
     def __call__(self, call: Call, tensors: list[Tensor]) -> Outcome:
         """Run it on a batch with these tensors."""

@@ -21,7 +21,7 @@ from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..optim import Optimizer
 from ..optim._checks import check_range
-from ..optim.optimizer import Slots, Update
+from ..optim._kept import Kept
 from ..registry import find_backend
 from ..transforms.functional import (
     assignments,
@@ -32,8 +32,9 @@ from ..transforms.functional import (
     with_values,
 )
 from ..transforms.gradient import Gradients
-from ._compiled import Call, Entry, Programs
-from ._plan import commit, next_updates, put_back
+from ._compiled import Call, Entry, Outcome, Programs
+from ._course import Course
+from ._plan import commit, put_back
 from ._precision import LOW
 from ._recipe import Gradient, Recipe, accumulated, all_finite
 from .loss_scale import LossScale
@@ -79,7 +80,9 @@ class TrainStep:
         self._entries: dict[Hashable, Entry] = {}
         self._wanted: list[Parameter] = []
         self._backend: Backend | None = None
-        self._left: list[tuple[Update, Slots]] = []
+        self._kept: Kept | None = None
+        self._course: Course | None = None
+        self._device_of: Callable[[Tensor], str] | None = None
         self._tensor_types: set[type] = set()
         self.pending = 0
 
@@ -103,8 +106,10 @@ class TrainStep:
                 "a training step cannot be part of a compiled function: it is compiled by itself"
             )
         with self._lock:
-            backend = self._backend
-            if backend is None or self._version != self._current():
+            course, backend = self._course, self._backend
+            if course is not None and not course.stands(changes.count):
+                course = self._course = None
+            if backend is None or (course is None and self._version != self._current()):
                 backend = self._look(batch)
             tensors: list[Tensor] = []
             key: list[Hashable] = []
@@ -112,10 +117,15 @@ class TrainStep:
                 if type(item) is np.ndarray:
                     item = prepare((self.net, item), backend)[1]
                 if type(item) not in self._tensor_types:
-                    return self._step(backend, self._converted(backend, batch), [], [])
+                    return self._step(backend, self._converted(backend, batch), [], ())
                 tensors.append(item)
-                key += (item.shape, item.dtype, backend.device(item))
-            return self._step(backend, tensors, tensors, key)
+                key += (item.shape, item.dtype)
+                if self._device_of is not None:
+                    key.append(self._device_of(item))
+            known = tuple(key)
+            if course is not None and (entry := course.entries.get(known)) is not None:
+                return entry.follow(course, tensors)
+            return self._step(backend, tensors, tensors, known)
 
     def _converted(self, backend: Backend, batch: tuple[Any, ...]) -> list[Any]:
         """A batch of nestings, Python values, or tensors of types that were not seen before."""
@@ -128,38 +138,60 @@ class TrainStep:
         self._tensor_types |= {type(x) for x in tensors}
         return list(batch)
 
-    def _step(self, backend: Backend, batch: list[Any], tensors: list[Tensor], key: list[Hashable]) -> Tensor:
+    def _step(
+        self, backend: Backend, batch: list[Any], tensors: list[Tensor], key: tuple[Hashable, ...]
+    ) -> Tensor:
         """A step on native tensors; ``key`` tells them apart, where they are a batch of nothing else."""
         last = self.pending + 1 == self._recipe.accumulate
         if not self._compiles:
             return self._eager(backend, batch, last)
+        course, self._course = self._course, None  # until this step has gone well
+        kept, self._kept = self._kept if course is None else course.kept, None
         updates = None
         if last:
-            left, self._left = self._left, []  # until this step has gone well
-            updates = (next_updates(self.optimizer, left) if left else None) or self.optimizer.updates(
-                self._wanted
-            )
+            again = self.optimizer.again() if kept is not None and self.optimizer._kept is kept else None
+            updates = again or self.optimizer.packed(self.optimizer.updates(self._wanted))
         scale = None if self.loss_scale is None else self.loss_scale.scale
         call = Call(backend, self._nets, batch, self._wanted, self._sums, updates, scale)
-        entry = None
+        entry, full = None, (*key, call.signature())
         if key:
-            key.append(call.signature())
-            entry = self._entries.get(tuple(key))
+            entry = self._entries.get(full)
         if entry is not None:
             outcome = entry(call, tensors)
         else:
             entry, outcome = self._programs(call)
-            if key:
-                self._entries[tuple(key)] = entry
         for variable, value in outcome.buffers:
             variable.write(value)
         if updates is not None:
             if self._may_update(outcome.finite):
-                self._left = commit(self.optimizer, updates, outcome.results, outcome.slots)
+                self._kept = commit(self.optimizer, updates, outcome.results, outcome.slots)
             elif self._donates:
                 put_back(self.optimizer, updates, outcome.results, outcome.slots)
         self._count(last, {id(p): s for p, s in zip(self._wanted, outcome.results, strict=False)})
+        if key:
+            self._entries[full] = entry
+            if self._kept is not None and self._recipe.accumulate == 1 and scale is None:
+                self._set_course(course, call, key, entry, outcome, self._kept)
         return outcome.loss
+
+    def _set_course(
+        self,
+        course: Course | None,
+        call: Call,
+        key: Hashable,
+        entry: Entry,
+        outcome: Outcome,
+        kept: Kept,
+    ) -> None:
+        """Have the next steps follow this one."""
+        assert call.updates is not None
+        if course is None:
+            course = Course(self.optimizer, kept.updates, call.signature(), kept, self._version[0])
+        elif call.signature() == course.signature:
+            course.went_on(kept)
+        entry.learn(call, outcome)
+        course.entries[key] = entry
+        self._course, self._kept = course, None  # the course has it, and the later ones
 
     def _eager(self, backend: Backend, batch: list[Any], last: bool) -> Tensor:
         """The step as it is written, on functional clones: buffers and all are written at the end."""
@@ -268,7 +300,10 @@ class TrainStep:
             id(p): self._moved(backend, p, self._sums[id(p)]) for p in self._wanted if id(p) in self._sums
         }
         self._compiles = self._compile and type(backend).compile is not Backend.compile
-        self._backend, self._entries, self._left, self._version = backend, {}, [], self._current()
+        self._backend, self._entries, self._version = backend, {}, self._current()
+        self._course = None
+        self._kept = self.optimizer.following(self._wanted)
+        self._device_of = backend.device if len(backend.devices()) > 1 else None
         return backend
 
     def _moved(self, backend: Backend, parameter: Parameter, value: Tensor) -> Tensor:

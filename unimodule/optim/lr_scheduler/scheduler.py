@@ -79,7 +79,7 @@ class LRScheduler:
     # ------------------------------------------------------------------ use
     def step(self) -> None:
         """Go on to the next epoch. Call it after the optimiser's own ``step``."""
-        if self._step_count == 1 and not self.optimizer._scalars:
+        if self._step_count == 1 and self.optimizer._kept.untouched:
             warnings.warn(
                 f"{type(self).__name__}.step() was called before the optimiser's own step(): the first rate is skipped",
                 UserWarning,
