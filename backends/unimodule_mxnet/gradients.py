@@ -118,7 +118,7 @@ class _Watch(mx.autograd.Function):
         self._note = note
 
     def forward(self, x: Array) -> Array:
-        return x.copy()
+        return x.detach()  # the same memory: the tape would keep a copy
 
     def backward(self, gradient: Any) -> Any:
         thread.ready  # noqa: B018 (MXNet calls this in a thread of its own)

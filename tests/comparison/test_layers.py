@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 import pytest
 
 import unimodule as um
-from unimodule import nn, ops, registry
+from unimodule import nn, ops
 from unimodule.comparison import Report
-from unimodule.comparison.recording import Recorder
 
 X = np.random.default_rng(3).normal(size=(4, 6)).astype("float32")
 
@@ -209,32 +207,3 @@ def test_a_backend_that_cannot_watch_gradients(plant: Any, monkeypatch: pytest.M
 def test_layers_may_be_left_out() -> None:
     report = quick(nn.Linear(6, 2), X, backends=["numpy"], layers=False)
     assert report.ok and report.row("numpy").layers == ()
-
-
-# ---------------------------------------------------------------------- streaming
-def test_nothing_is_kept(backend: str) -> None:
-    """Each activation and gradient is sent as it comes; what was sent is not held."""
-    sent: list[weakref.ref[np.ndarray]] = []
-    most = 0
-
-    def send(message: dict[str, Any], arrays: Any) -> None:
-        nonlocal most
-        sent.extend(weakref.ref(array) for array in arrays)
-        most = max(most, sum(reference() is not None for reference in sent))
-
-    adapter = registry.get_backend(backend)
-    net = Recorder(adapter, send).attach(nn.Sequential(*(nn.Tanh() for _ in range(40))).to(backend))
-    um.value_and_grad(lambda net, x: ops.sum(net(x)), argnums=(0, 1))(net, X)
-    assert len(sent) > 80
-    # NumPy's own tensors are arrays, and its tape holds them: the copies that are sent are others.
-    assert most <= 3
-
-
-def test_what_is_handed_on_is_sent_once(backend: str) -> None:
-    messages: list[dict[str, Any]] = []
-    adapter = registry.get_backend(backend)
-    recorder = Recorder(adapter, lambda message, arrays: messages.append(message))
-    net = recorder.attach(nn.Sequential(nn.Tanh(), nn.Tanh(), nn.Tanh()).to(backend))
-    um.value_and_grad(lambda net, x: ops.sum(net(x)), argnums=(0, 1))(net, X)
-    values = [m for m in messages if m["what"] == "value"]
-    assert sum("number" in m for m in values) == 4 and sum("again" in m for m in values) == 4

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import unimodule as um
-from unimodule import init, nn, ops
+from unimodule import init, nn, ops, registry
 
 
 class Affine(nn.Module):
@@ -93,3 +93,15 @@ def assert_same_state(left: dict[str, np.ndarray], right: dict[str, np.ndarray])
 
 def batch(rows: int = 2, columns: int = 3, dtype: str = "float32") -> np.ndarray:
     return (np.arange(rows * columns).reshape(rows, columns) / 7 - 0.3).astype(dtype)
+
+
+def assert_plain(net: nn.Module) -> None:
+    """Every tensor of the net is an ordinary one: no tracer, nothing that holds on to a tape."""
+    adapter = registry.get_backend(str(net.backend))
+    for _, handle in net.named_variables():
+        assert adapter.is_concrete(handle.data) and adapter.outlives_trace(handle.data)
+        assert np.all(np.isfinite(handle.numpy()))
+    for module in net.modules():
+        for name, handle in module._variables.items():
+            assert module.__dict__[name] is handle.data
+        assert not module._functional

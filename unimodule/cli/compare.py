@@ -46,7 +46,7 @@ _COUNT = click.IntRange(min=0)
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
     show_default=True,
-    help="Seconds that another interpreter may take.",
+    help="Seconds that another interpreter may take; what runs in this process has no limit.",
 )
 @click.option("--seed", type=_COUNT, default=0, show_default=True, help="Of inputs and of initial weights.")
 @click.option("--html", metavar="FILE", help="Write the report as a page, too.")

@@ -118,18 +118,21 @@ class Collected:
         self.calls[message["order"]].ended = True
 
     def _take_value(self, message: dict[str, Any], arrays: Sequence[Array]) -> None:
-        if "again" in message:
-            ref = self._numbers[message["again"]]
-        else:
-            ref = self._numbers[message["number"]] = self._spill.put(arrays[0])
-        self.calls[message["order"]].values[message["side"], message["place"]] = ref
+        self.calls[message["order"]].values[message["side"], message["place"]] = self._ref(message, arrays)
 
     def _take_slope(self, message: dict[str, Any], arrays: Sequence[Array]) -> None:
         slopes, key = self.calls[message["order"]].slopes, (message["side"], message["place"])
-        array = arrays[0]
+        ref = self._ref(message, arrays)
         if key in slopes:
-            array = array + self._spill.get(slopes[key])
-        slopes[key] = self._spill.put(array)
+            ref = self._spill.put(self._spill.get(ref) + self._spill.get(slopes[key]))
+        slopes[key] = ref
+
+    def _ref(self, message: dict[str, Any], arrays: Sequence[Array]) -> Ref:
+        """Where the array of a message is; one that was sent before is there."""
+        if "again" in message:
+            return self._numbers[message["again"]]
+        ref = self._numbers[message["number"]] = self._spill.put(arrays[0])
+        return ref
 
 
 __all__ = ["Call", "Collected", "Mode"]

@@ -24,7 +24,7 @@ from .records import (
     Picture,
     TensorError,
 )
-from .tolerance import Bound, compare_arrays, distance
+from .tolerance import Bound, compare_arrays, furthest
 
 PICTURE = 32
 """The most rows and columns of a picture."""
@@ -155,8 +155,11 @@ def pairs_of(
                     continue
                 x, y = one.array(ours[key]), other.array(theirs[key])
                 bound = expected[key]
-                same = x.shape == y.shape and bool((np.isfinite(_wide(x)) == np.isfinite(_wide(y))).all())
-                error = distance(x, y) if same else None
+                error = None
+                if x.shape == y.shape:
+                    error, finite = furthest(x, y)
+                    if not finite and (np.isfinite(_wide(x)) != np.isfinite(_wide(y))).any():
+                        error = None
                 units = _over(error, bound.scale), _over(error, bound.unit)
                 yield Pair(mode, a.label, b.label, *key, error, *units)
 

@@ -50,6 +50,11 @@ class Given:
     values: dict[Port, Array]
     slopes: dict[Port, Array]
 
+    @property
+    def largest(self) -> int:
+        """The number of elements of the largest of them."""
+        return max((array.size for array in (*self.values.values(), *self.slopes.values())), default=1)
+
 
 class Own(NamedTuple):
     """What the reference makes of it.

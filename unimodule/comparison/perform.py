@@ -5,6 +5,7 @@ This runs in the process that compares or in a worker under another interpreter;
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import platform
 import time
@@ -111,6 +112,7 @@ class _Mode:
         self.backend, self.placed, self.case, self.plan = backend, placed, case, plan
         self.mode, self._send = mode, send
         self.runners: dict[str, Runner] = {}
+        self.failed: set[str] = set()
         self.first: dict[str, float] = {}
 
     def send(self, message: Message, arrays: Sequence[Array] = ()) -> None:
@@ -127,26 +129,25 @@ class _Mode:
                 send(
                     {"what": "failed", "phase": phase, "status": _status(error), "message": described(error)}
                 )
-                self.runners.pop(phase, None)
+                self.failed.add(phase)
                 continue
             finally:
                 send({"what": "seconds", "of": "runs", "seconds": time.perf_counter() - start})
             send({"what": "values", "keys": [list(key) for key in values]}, list(values.values()))
         start = time.perf_counter()
-        for phase in (FORWARD, GRADIENT, STEPS) if self.plan.repeats else ():
-            if phase in self.runners:
-                self.time(phase)
+        for phase, training in self.plan.phases if self.plan.repeats else ():
+            if phase != BUFFERS and phase not in self.failed:
+                self.time(phase, training)
         send({"what": "seconds", "of": "timing", "seconds": time.perf_counter() - start})
 
     def phase(self, phase: str, training: bool) -> dict[Any, Array]:
         if phase == GRADIENT and self.mode == EAGER and self.plan.layers:
             recorder = Recorder(self.backend, self._send)
-            net = recorder.attach(self.net(training))
+            net = recorder.attach(self.net(phase, training))
             with peak() as most:
                 values = measure(Runner(net, self.case), phase)
-            self.runners[phase] = self.runner(training)
         else:
-            self.runners[phase] = runner = self.runner(training)
+            self.runners[phase] = runner = self.runner(phase, training)
             with peak() as most:
                 start = time.perf_counter()
                 values = measure(runner, phase)
@@ -158,14 +159,16 @@ class _Mode:
             self.send({"what": "memory", "bytes": most.bytes})
         return values
 
-    def runner(self, training: bool) -> Runner:
-        return Runner(self.net(training), self.case, self.mode == COMPILED)
+    def runner(self, phase: str, training: bool) -> Runner:
+        return Runner(self.net(phase, training), self.case, self.mode == COMPILED)
 
-    def net(self, training: bool) -> Module:
-        return set_mode(self.placed.clone(), training, self.plan.quiet)
+    def net(self, phase: str, training: bool) -> Module:
+        """A copy for one phase. Only training changes parameters: elsewhere their values, which may be large, are shared."""
+        shared = {} if phase == STEPS else {id(p): p.alias() for p in self.placed.parameters()}
+        return set_mode(copy.deepcopy(self.placed, shared), training, self.plan.quiet)
 
-    def time(self, phase: str) -> None:
-        runner = self.runners[phase]
+    def time(self, phase: str, training: bool) -> None:
+        runner = self.runners.get(phase) or self.runner(phase, training)
         call: Callable[[], Any] = {FORWARD: runner.forward, GRADIENT: runner.gradient, STEPS: runner.step}[
             phase
         ]

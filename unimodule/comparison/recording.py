@@ -5,7 +5,7 @@ tensor through which the gradient is noted when it comes back (``Backend.watch_g
 the moment it is there.
 
 The messages: ``begin`` (order, path, call, parent), ``value`` (order, side "in" or "out", place, number) with an array, or
-``again`` with the number of a value that was sent before in place of one; ``slope`` (order, side, place) with an array;
+``again`` with the number of one that was sent before in place of it; ``slope`` (order, side, place, number) likewise;
 ``end`` (order). ``order`` counts calls as they begin, and tells them apart.
 """
 
@@ -15,6 +15,8 @@ import collections
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..backend import Backend, Tensor
 from ..errors import NotSupportedError
@@ -44,6 +46,7 @@ class Recorder:
         self._calls: collections.Counter[str] = collections.Counter()
         self._running: list[int] = []
         self._recent: collections.deque[tuple[Tensor, int]] = collections.deque(maxlen=_REMEMBERED)
+        self._slope: tuple[Array | None, int] = None, 0
         self._marks = True
 
     def attach(self, net: Module) -> Module:
@@ -119,7 +122,7 @@ class Recorder:
 
         def note(gradient: Tensor) -> None:
             if self._backend.is_concrete(gradient):
-                self._send(message, (self._backend.to_numpy(gradient),))
+                self._gradient(message, self._backend.to_numpy(gradient))
 
         try:
             return self._backend.watch_gradient(leaf, note)
@@ -127,6 +130,16 @@ class Recorder:
             self._marks = False
             self._send({"what": "note", "text": f"gradients were not watched layer by layer: {error}"}, ())
             return leaf
+
+    def _gradient(self, message: dict[str, Any], array: Array) -> None:
+        """What came back to what a module got is mostly what comes back next, to what the one before it returned."""
+        last, number = self._slope
+        if last is not None and last.dtype == array.dtype and np.array_equal(last, array):
+            self._send({**message, "again": number}, ())
+            return
+        self._slope = array, self._numbers
+        self._send({**message, "number": self._numbers}, (array,))
+        self._numbers += 1
 
 
 __all__ = ["Recorder"]

@@ -21,7 +21,7 @@ from .own import Given, OtherPath, Own, Port, evaluate, hollow
 from .records import AGREES, DIFFERS, EAGER, FORWARD, GRADIENT, LayerRecord, Parting
 from .shaking import shaken
 from .tolerance import DRAWS, UNITS, distance, magnitude
-from .verdict import Check, Noise, Verdict, judge, spread_of
+from .verdict import Check, Noise, Verdict, judge, spread_of, terms_of
 
 NOT_COMPARED = "not compared"
 
@@ -39,6 +39,7 @@ class _Sum:
         total: the sum so far.
         calls: which calls, and their arguments.
         scale: the largest magnitude among the gradients in any of them.
+        terms: how many numbers each of its elements is the sum of.
         pending: whether one call's contribution was not all that the backend had.
     """
 
@@ -46,6 +47,7 @@ class _Sum:
     total: Array
     calls: list[tuple[Call, Tree]] = dataclasses.field(default_factory=list)
     scale: float = 0.0
+    terms: float = 0.0
     pending: bool = False
 
 
@@ -63,7 +65,7 @@ class Replay:
     def __init__(
         self, reference: Module, found: Collected, free: Collected, dtype: str, seed: int = 0
     ) -> None:
-        self._net, self._found, self._unit, self._seed = reference, found, UNITS[dtype], seed
+        self._net, self._found, self._dtype, self._seed = reference, found, dtype, seed
         self._free = {(call.path, call.call): call for call in free.calls.values()}
         self._array, self._free_array = found.array, free.array
         self._modules = dict(reference.named_modules())
@@ -161,9 +163,11 @@ class Replay:
     # ------------------------------------------------------------------ verdicts
     def _judge_values(self, call: Call, arguments: Tree, given: Given, own: Own) -> None:
         checks = []
+        largest = given.largest
         for port, expected in own.values.items():
             if (found := self._had(call, port, False)) is not None:
-                checks.append(Check(port, found, expected, magnitude([expected])))
+                terms = terms_of(port, expected, largest)
+                checks.append(Check(port, found, expected, magnitude([expected]), terms))
         free = self._free.get((call.path, call.call))
         outs = {port.place: check for check in checks if (port := check.port).side == "out"}
         passed = [
@@ -175,21 +179,23 @@ class Replay:
 
     def _judge_slopes(self, call: Call, arguments: Tree, given: Given, own: Own) -> None:
         checks = []
-        common = magnitude(own.slopes.values())
+        common, largest = magnitude(own.slopes.values()), given.largest
         for port, expected in own.slopes.items():
+            terms = terms_of(port, expected, largest)
             if port.side == "own":
                 total = self._add(port, call, arguments, expected, common)
+                total.terms += terms
                 found = self._parameter_gradient(total.name)
                 if found is None:
                     continue
                 # It may be used elsewhere, too: what it is short of must wait for the rest.
-                if judge(Check(port, found, expected, common), Noise(), self._unit).wrong:
+                if judge(Check(port, found, expected, common, terms), Noise(), self._dtype).wrong:
                     total.pending = True
                     continue
             else:
                 found = self._had(call, port, True)
                 found = np.zeros(expected.shape, "float32") if found is None else found
-            checks.append(Check(port, found, expected, common))
+            checks.append(Check(port, found, expected, common, terms))
         free = self._free.get((call.path, call.call))
         passed = [
             distance(check.found, self._free_array(ref))
@@ -211,10 +217,10 @@ class Replay:
     ) -> None:
         """Note how a call's tensors compare: by what every result may be off by or, if that is not enough, by noise."""
         backward = direction == GRADIENT
-        verdicts = [judge(check, Noise(), self._unit) for check in checks]
+        verdicts = [judge(check, Noise(), self._dtype) for check in checks]
         if any(verdict.error is not None and verdict.wrong for verdict in verdicts):
             noise = self._noise(call, arguments, given, backward)
-            verdicts = [judge(check, noise.get(check.port, Noise()), self._unit) for check in checks]
+            verdicts = [judge(check, noise.get(check.port, Noise()), self._dtype) for check in checks]
         if not checks:
             self._record(call, direction, AGREES)
             return
@@ -241,7 +247,7 @@ class Replay:
         case = Case((given.values, given.slopes))
         for draw in range(DRAWS):
             rng = np.random.default_rng([self._seed, draw, call.order])
-            with shaken(module, case, self._unit, rng) as (noisy, shifted):
+            with shaken(module, case, UNITS[self._dtype], rng) as (noisy, shifted):
                 moved = results(noisy, Given(*shifted.inputs))
             for port, value in moved.items():
                 if port in base and value.shape == base[port].shape:
@@ -321,15 +327,15 @@ class Replay:
         if found is None:
             return
         port, scale = Port("own", -1, total.name), max(total.scale, magnitude([total.total]))
-        check = Check(port, found, total.total, scale)
-        verdict = judge(check, Noise(), self._unit)
+        check = Check(port, found, total.total, scale, total.terms)
+        verdict = judge(check, Noise(), self._dtype)
         if verdict.wrong and verdict.error is not None:
             most = spread = 0.0
             for call, arguments in total.calls:
                 noise = self._noise(call, arguments, self._given(call), True)
                 most += max((one.most for one in noise.values()), default=0.0)
                 spread += max((one.spread for one in noise.values()), default=0.0)
-            verdict = judge(check, Noise(most, spread), self._unit)
+            verdict = judge(check, Noise(most, spread), self._dtype)
         order = total.calls[0][0].order
         known = [r for r in self.records if r.direction == GRADIENT and r.order == order]
         if known and (not verdict.wrong or known[0].verdict == DIFFERS):

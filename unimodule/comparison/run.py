@@ -97,7 +97,8 @@ def compare(
         lr: its learning rate.
         layers: whether to look at the modules one by one.
         repeats: how often forward, backward and step are timed; 0 for not at all.
-        timeout: seconds that a worker may take, all in all.
+        timeout: seconds that a worker may take, all in all. What runs in this process has no limit, since nothing can stop
+            it there; a place such as ``f"torch@{sys.executable}"`` has one.
         seed: of the random weights of that sum, and of parameters that have no value yet.
 
     Returns:
@@ -293,7 +294,9 @@ def _phases(
 
     def add(phase: str, training: bool) -> None:
         set_mode(oracle, training, quiet or ())
-        expected.update(bounds(oracle, case, dtype, phase))
+        sizes = [bound.reference.size for key, bound in expected.items() if key.kind == OUTPUT]
+        sizes += [leaf.size for _, leaf in flatten(case.inputs) if isinstance(leaf, np.ndarray)]
+        expected.update(bounds(oracle, case, dtype, phase, max(sizes, default=0)))
         phases[phase] = training
 
     add(FORWARD, training)

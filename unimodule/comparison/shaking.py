@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes, ops, registry
-from ..backend import Backend, Tensor
+from .. import dtypes, registry
+from ..backend import Backend
 from ..nn.module import Module
+from ..ops._boxes import Box, Boxed, mapped, unboxed
 from ..ops._dispatch import kernel
 from ..transforms.functional import Tree, map_tree
 from .measure import Array, Case, is_float
@@ -86,102 +87,42 @@ def shaken(net: Module, case: Case, unit: float, rng: np.random.Generator) -> It
         _noise.reset(token)
 
 
-# ---------------------------------------------------------------------- tensors
-class Box:
-    """A tensor of the wrapped backend, with the operators that all frameworks share."""
+# ---------------------------------------------------------------------- the backend
+class _OpenBox(Box):
+    """A box that lends what else the tensor inside can do; the result is a box again."""
 
-    __slots__ = ("inner",)
-    __array_ufunc__ = None  # an array on the left of an operator leaves the operation to us
-
-    def __init__(self, inner: Tensor) -> None:
-        self.inner = inner
+    __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        """What else the wrapped tensor can do; its result is a box again."""
         found = getattr(self.inner, name)
-        return _boxed(type(self), found) if callable(found) else found
-
-    def __getitem__(self, key: Any) -> Box:
-        return type(self)(self.inner[_unwrap(key)])
-
-    def __len__(self) -> int:
-        return len(self.inner)
-
-    def __iter__(self) -> Iterator[Box]:
-        return (self[i] for i in range(len(self)))
-
-    def __bool__(self) -> bool:
-        return bool(self.inner)
-
-    def __float__(self) -> float:
-        return float(self.inner)
-
-    def __int__(self) -> int:
-        return int(self.inner)
-
-    __hash__ = object.__hash__
+        if not callable(found):
+            return found
+        return lambda *args, **kwargs: _again(type(self), found(*unboxed(args), **unboxed(kwargs)))
 
 
-def _operator(op: Callable[[Any, Any], Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
-    return (lambda self, other: op(other, self)) if swapped else (lambda self, other: op(self, other))
+def _again(box: type[Box], tree: Tree) -> Tree:
+    return mapped(lambda leaf: leaf if registry.find_backend(leaf) is None else box(leaf), tree)
 
 
-for _name, _op in {
-    "add": ops.add,
-    "sub": ops.subtract,
-    "mul": ops.multiply,
-    "truediv": ops.divide,
-    "pow": ops.pow,
-    "matmul": ops.matmul,
-}.items():
-    setattr(Box, f"__{_name}__", _operator(_op))
-    setattr(Box, f"__r{_name}__", _operator(_op, swapped=True))
-for _name, _op in {
-    "eq": ops.equal,
-    "ne": ops.not_equal,
-    "lt": ops.less,
-    "le": ops.less_equal,
-    "gt": ops.greater,
-    "ge": ops.greater_equal,
-}.items():
-    setattr(Box, f"__{_name}__", _operator(_op))
-for _name, _one in {"neg": ops.negative, "abs": ops.abs, "invert": ops.bitwise_invert}.items():
-    setattr(Box, f"__{_name}__", lambda self, op=_one: op(self))
-
-
-def _unwrap(tree: Tree) -> Tree:
-    return map_tree(lambda leaf: leaf.inner if isinstance(leaf, Box) else leaf, tree)
-
-
-def _boxed(box: type[Box], fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of the wrapped backend, on boxes."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return _wrap(box, fn(*_unwrap(args), **_unwrap(kwargs)))
-
-    return call
-
-
-def _wrap(box: type[Box], tree: Tree) -> Tree:
-    return map_tree(lambda leaf: box(leaf) if registry.find_backend(leaf) is not None else leaf, tree)
-
-
-# ---------------------------------------------------------------------- the backend
-class _Shaken(Backend):
+class _Shaken(Boxed):
     """See the module's text."""
 
+    boxes = _OpenBox
+
     def __init__(self, inner: Backend) -> None:
-        self.inner = inner
-        self.info = dataclasses.replace(inner.info, name=f"{inner.info.name}, shaken")  # type: ignore[misc]
-        self.float_dtypes = inner.float_dtypes  # type: ignore[misc]
-        self.unsupported = inner.unsupported  # type: ignore[misc]
-        self.box = type("Box", (Box,), {"__slots__": ()})
-        self.functions = {
-            name: _boxed(self.box, fn if name in EXACT else self._noisy(name, fn))
-            for name, fn in inner.functions.items()
-        }
-        for name in SATURATING:
-            self.functions[name] = self._bent(self.functions.get(name) or kernel(inner, name))
+        super().__init__(inner, f"{inner.info.name}, shaken")
+
+    def around(self, name: str) -> Callable[..., Any] | None:
+        if name in SATURATING:
+            return self._bent(self._plain(name) or kernel(self.inner, name))
+        return self._plain(name)
+
+    def _plain(self, name: str) -> Callable[..., Any] | None:
+        fn = self.inner.function(name)
+        if fn is None:
+            return None
+        run = fn if name in EXACT else self._noisy(name, fn)
+        return lambda *args, **kwargs: self.wrapped(run(*unboxed(args), **unboxed(kwargs)))
 
     def _noisy(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         """An op of the wrapped backend with noise on its operands."""
@@ -229,52 +170,6 @@ class _Shaken(Backend):
             else x
             for x in operands
         )
-
-    def version(self) -> str:
-        return self.inner.version()
-
-    def is_tensor(self, x: object) -> bool:
-        return isinstance(x, self.box)
-
-    def is_concrete(self, x: Tensor) -> bool:
-        return self.inner.is_concrete(x.inner)
-
-    def outlives_trace(self, x: Tensor) -> bool:
-        return self.inner.outlives_trace(x.inner)
-
-    def dtype(self, x: Tensor) -> str:
-        return self.inner.dtype(x.inner)
-
-    def shape(self, x: Tensor) -> tuple[int, ...]:
-        return self.inner.shape(x.inner)
-
-    def devices(self) -> list[str]:
-        return self.inner.devices()
-
-    def device(self, x: Tensor) -> str:
-        return self.inner.device(x.inner)
-
-    def to_device(self, x: Tensor, device: str) -> Tensor:
-        return self.box(self.inner.to_device(x.inner, device))
-
-    def from_numpy(self, array: Array, dtype: str, device: str) -> Tensor:
-        return self.box(self.inner.from_numpy(array, dtype, device))
-
-    def to_numpy(self, x: Tensor) -> Array:
-        return self.inner.to_numpy(x.inner)
-
-    def value_and_grad(
-        self, fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
-    ) -> tuple[Tensor, Any, list[Tensor]]:
-        def inner(tensors: list[Tensor]) -> tuple[Tensor, Any]:
-            loss, aux = fn([self.box(tensor) for tensor in tensors])
-            return loss.inner, _unwrap(aux)
-
-        loss, aux, gradients = self.inner.value_and_grad(inner, [value.inner for value in values])
-        return self.box(loss), _wrap(self.box, aux), [self.box(gradient) for gradient in gradients]
-
-    def seed(self, seed: int) -> None:
-        """Nothing to do: random numbers come from the wrapped backend."""
 
 
 _backends: dict[Backend, _Shaken] = {}

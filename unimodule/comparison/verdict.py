@@ -14,7 +14,7 @@ import numpy as np
 
 from .measure import Array, is_float
 from .own import Port
-from .tolerance import Bound, compare_arrays
+from .tolerance import SMALLEST, SUMMED, UNITS, Bound, compare_arrays, least_unit, of_terms
 
 SPREAD_FACTOR = 10.0
 """How many units the root mean square may be off by where there are many elements."""
@@ -38,12 +38,14 @@ class Check(NamedTuple):
         found: what the backend had.
         expected: what the reference makes of it.
         scale: what the largest error is relative to.
+        terms: how many numbers each of its elements is the sum of, at a guess.
     """
 
     port: Port
     found: Array
     expected: Array
     scale: float
+    terms: float = 1.0
 
 
 class Verdict(NamedTuple):
@@ -66,25 +68,34 @@ class Verdict(NamedTuple):
         return bool(self.wrong), bool(self.wrong) and self.error is None, max(used)
 
 
-def judge(check: Check, noise: Noise, unit: float) -> Verdict:
+def judge(check: Check, noise: Noise, dtype: str) -> Verdict:
     """Judge one tensor.
 
     Args:
         check: the tensor.
         noise: what one rounding of everything does to it; with none, what passes is what would pass with any.
-        unit: the rounding unit.
+        dtype: the float dtype of the backend's nets.
     """
-    bound = Bound(check.expected, noise.most + unit * check.scale, check.scale, False)
+    unit = UNITS[dtype]
+    most = (noise.most + unit * check.scale) * of_terms(check.terms)
+    bound = Bound(check.expected, max(most, least_unit(dtype)), check.scale, False)
     error, wrong = compare_arrays(check.found, bound)
     if error is None or not is_float(check.expected) or not check.expected.size:
         return Verdict(error, bound.tolerance, None, 0.0, wrong)
-    factor = SPREAD_FACTOR + FEW / math.sqrt(check.expected.size)
-    limit = factor * (noise.spread + unit * spread_of(check.expected))
+    factor = SPREAD_FACTOR + FEW / math.sqrt(check.expected.size) + SUMMED * math.sqrt(check.terms)
+    limit = max(factor * (noise.spread + unit * spread_of(check.expected)), SMALLEST[dtype])
     with np.errstate(invalid="ignore"):  # where both are infinite
         spread = spread_of(np.asarray(check.found, "float64") - check.expected)
     if not wrong and spread > limit:
         wrong = f"off by {spread:.2g} (root mean square), of which rounding explains {limit:.2g}"
     return Verdict(error, bound.tolerance, spread, limit, wrong)
+
+
+def terms_of(port: Port, array: Array, largest: int) -> float:
+    """How many numbers each element of a tensor is the sum of, at a guess, in a call whose largest tensor has so many
+    elements: a parameter's gradient is summed over all but its first axis, that of output channels.
+    """
+    return largest / max(1, array.shape[0] if port.side == "own" and array.ndim else array.size)
 
 
 def spread_of(array: Array) -> float:
@@ -95,4 +106,4 @@ def spread_of(array: Array) -> float:
         return float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
 
 
-__all__ = ["Check", "Noise", "Verdict", "judge", "spread_of"]
+__all__ = ["Check", "Noise", "Verdict", "judge", "spread_of", "terms_of"]

@@ -270,6 +270,12 @@ class Variable:
         if shape != self._shape:
             raise ShapeError(f"{self} expected shape {self._shape}, got {shape}")
 
+    def alias(self) -> Self:
+        """Another handle of the same value, for a copy of the net in which nobody assigns it."""
+        new: Self = object.__new__(type(self))
+        new.__dict__.update(self.__dict__, _sites=[])
+        return new
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         new: Self = object.__new__(type(self))
         memo[id(self)] = new

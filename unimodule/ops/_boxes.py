@@ -118,7 +118,12 @@ class Boxed(Backend):
     Args:
         inner: the other.
         name: what to call this one.
+
+    Attributes:
+        boxes: what its boxes are; each backend has a subclass of its own, by which its tensors are known.
     """
+
+    boxes: type[Box] = Box
 
     def __init__(self, inner: Backend, name: str) -> None:
         if not hasattr(Box, "__add__"):
@@ -127,7 +132,7 @@ class Boxed(Backend):
         self.info = dataclasses.replace(inner.info, name=name)  # type: ignore[misc]
         self.float_dtypes = inner.float_dtypes  # type: ignore[misc]
         self.unsupported = inner.unsupported  # type: ignore[misc]
-        self.box = type("Box", (Box,), {"__slots__": ()})
+        self.box = type("Box", (self.boxes,), {"__slots__": ()})
         self._found: dict[str, Callable[..., Any] | None] = {}
         adopt(self, self.box)
 

@@ -19,7 +19,7 @@ import numpy as np
 from unimodule import nn
 from unimodule.comparison import measure
 from unimodule.comparison.shaking import shaken
-from unimodule.comparison.tolerance import FACTOR, UNITS
+from unimodule.comparison.tolerance import FACTOR, SMALLEST, UNITS
 from unimodule.errors import ArgumentError
 
 from .measuring import INPUT_GRADIENT, PARAMETER, PARAMETER_GRADIENT, Array, Inputs, Key, Values
@@ -33,9 +33,6 @@ REFERENCE = "numpy"
 
 DRAWS = 6
 """How often the reference is run shaken."""
-
-SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
-"""Below this a dtype has 0, or, where subnormal numbers are flushed, may have it."""
 
 TOGETHER = (INPUT_GRADIENT, PARAMETER_GRADIENT, PARAMETER)
 """Kinds of results that are judged together: gradients, and what they have been added to."""
