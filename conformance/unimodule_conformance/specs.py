@@ -99,7 +99,7 @@ class Spec:
         seed: of parameters, constants and random numbers. Every parameter is drawn anew from a pool: none is left at a
             zero or one that would hide a fault.
         differentiable: whether gradients are asked for; where the function has none (an argmax), values alone are.
-        exact: whether selections are at exact ties, and therefore judged unperturbed against the declared choice.
+        exact: whether selections are at exact ties, and judged against the declared choice, which no rounding may turn.
         error: for an invalid case, the name of the error class that the declared semantics ask for; else None.
     """
 

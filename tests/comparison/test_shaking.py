@@ -87,3 +87,18 @@ def test_the_shaken_backend_is_in_no_list() -> None:
     moved(nn.Tanh(), FORWARD)
     assert list(registry.infos()) == names
     assert [b.name for b in um.backends()] == names
+
+
+def test_equal_numbers_stay_equal_where_they_are_to() -> None:
+    net = nn.Sequential(nn.Linear(1, 1), nn.Tanh()).to("numpy", dtype="float64")
+    x = np.repeat(np.random.default_rng(0).normal(size=(20, 1)), 3, axis=0)
+    base = measure(Runner(net.clone(), Case((x,))), FORWARD)
+    with shaken(net, Case((x,)), UNIT, np.random.default_rng(0), tied=True) as (noisy, case):
+        np.testing.assert_array_equal(case.inputs[0], x)
+        found = measure(Runner(noisy, case), FORWARD)
+    for key, value in found.items():
+        threes = value.reshape(20, 3)
+        np.testing.assert_allclose(threes, threes[:, :1].repeat(3, axis=1), rtol=1e-13)
+        off = np.abs(value - base[key])
+        assert (off > 0).mean() > 0.9 and off.max() < 10 * UNIT
+        assert 0.2 < (value > base[key])[::3].mean() < 0.8  # some up, some down

@@ -37,8 +37,9 @@ EXACT = frozenset(
 )
 """Ops that move or choose numbers and round none."""
 
-SATURATING = ("sigmoid", "tanh")
-"""Functions whose slope is found from their output."""
+SATURATING = {"sigmoid": 1.0, "tanh": 2.0}
+"""Functions whose slope is found from their output y, y (1 - y) and 1 - y**2: where they saturate, one unit of y is so many
+of the slope."""
 
 BROADCASTING = frozenset({"add", "atan2", "divide", "multiply", "pow", "subtract"})
 
@@ -46,16 +47,29 @@ BROADCASTING = frozenset({"add", "atan2", "divide", "multiply", "pow", "subtract
 class _Noise(NamedTuple):
     unit: float
     rng: np.random.Generator
+    tied: bool
 
     def factors(self, shape: tuple[int, ...]) -> Array:
         return np.asarray(1.0 + self.unit * self.rng.choice([-1.0, 1.0], shape))
+
+    def factors_of(self, value: Array) -> Array:
+        """The same factor for equal numbers, where ties are to stay."""
+        if not self.tied:
+            return self.factors(value.shape)
+        # Without the last bits, in which equal rows of a product may differ.
+        bits = (np.array(value, "float64").reshape(-1).view("uint64") + np.uint64(1 << 11)) >> np.uint64(12)
+        with np.errstate(over="ignore"):
+            places = (bits ^ (bits >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(52)
+        return self.factors((4096,))[places].reshape(value.shape)
 
 
 _noise: contextvars.ContextVar[_Noise] = contextvars.ContextVar("unimodule_noise")
 
 
 @contextmanager
-def shaken(net: Module, case: Case, unit: float, rng: np.random.Generator) -> Iterator[tuple[Module, Case]]:
+def shaken(
+    net: Module, case: Case, unit: float, rng: np.random.Generator, *, tied: bool = False
+) -> Iterator[tuple[Module, Case]]:
     """A copy of a net, and of what it is given, in which every number is off by about one rounding unit, and every
     operand of an operation too while the block lasts.
 
@@ -64,11 +78,15 @@ def shaken(net: Module, case: Case, unit: float, rng: np.random.Generator) -> It
         case: its inputs.
         unit: the rounding unit of the dtype in question.
         rng: decides which numbers become larger and which smaller.
+        tied: for nets that choose among equal numbers, or compare some with given ones. What the net is given stays as it
+            is, and equal operands of an operation stay equal.
     """
-    noise = _Noise(max(unit, 2.0**-52), rng)  # 1 + 2**-53 is 1
+    noise = _Noise(max(unit, 2.0**-52), rng, tied)  # 1 + 2**-53 is 1
 
     def shake(leaf: Any) -> Any:
-        return leaf.astype("float64") * noise.factors(leaf.shape) if is_float(leaf) else leaf
+        if not is_float(leaf):
+            return leaf
+        return leaf.astype("float64") * (1.0 if tied else noise.factors(leaf.shape))
 
     copy = net.clone()
     for _, variable in copy.named_variables():
@@ -114,7 +132,7 @@ class _Shaken(Boxed):
 
     def around(self, name: str) -> Callable[..., Any] | None:
         if name in SATURATING:
-            return self._bent(self._plain(name) or kernel(self.inner, name))
+            return self._bent(self._plain(name) or kernel(self.inner, name), SATURATING[name])
         return self._plain(name)
 
     def _plain(self, name: str) -> Callable[..., Any] | None:
@@ -133,8 +151,8 @@ class _Shaken(Boxed):
 
         return call
 
-    def _bent(self, fn: Callable[[Box], Box]) -> Callable[[Box], Box]:
-        """A function on boxes with noise of its output's size on its slope; the value is the function's."""
+    def _bent(self, fn: Callable[[Box], Box], units: float) -> Callable[[Box], Box]:
+        """A function on boxes with noise on its slope, so many units of its output's size; the value is the function's."""
         inner, use = self.inner, self.inner.functions
 
         def call(x: Box) -> Box:
@@ -143,7 +161,9 @@ class _Shaken(Boxed):
             finite = use["equal"](use["subtract"](value, value), 0.0)
             rise = use["where"](finite, use["subtract"](x.inner, value), 0.0)  # 0, with a slope of 1
             signs = inner.from_numpy(
-                _noise.get().factors(inner.shape(value)) - 1.0, inner.dtype(value), inner.device(value)
+                units * (_noise.get().factors(inner.shape(value)) - 1.0),
+                inner.dtype(value),
+                inner.device(value),
             )
             noise = use["multiply"](use["multiply"](rise, use["stop_gradient"](y.inner)), signs)
             return type(x)(use["add"](y.inner, noise))
@@ -154,9 +174,10 @@ class _Shaken(Boxed):
         inner, use = self.inner, self.inner.functions
         if not inner.is_tensor(x) or not dtypes.is_floating(dtype := inner.dtype(x)):
             return x
-        forward, backward = (_noise.get().factors(inner.shape(x)) for _ in range(2))
-        slope, shift = (inner.from_numpy(a, dtype, inner.device(x)) for a in (backward, forward - backward))
         value = use["stop_gradient"](x)
+        forward = _noise.get().factors_of(inner.to_numpy(value))
+        backward = _noise.get().factors(inner.shape(x))
+        slope, shift = (inner.from_numpy(a, dtype, inner.device(x)) for a in (backward, forward - backward))
         finite = use["equal"](use["subtract"](value, value), 0.0)
         shift = use["where"](finite, use["multiply"](value, shift), use["multiply"](shift, 0.0))
         return use["add"](use["multiply"](x, slope), shift)

@@ -129,7 +129,7 @@ KINKED = frozenset(
     "threshold max_pool max_pool_with_indices max_pool1d max_pool2d max_pool3d maxpool1d maxpool2d maxpool3d l1_loss l1loss "
     "huber_loss huberloss smooth_l1_loss smoothl1loss astype copysign signbit nextafter normalize hypot".split()
 )
-"""Subjects that choose or break: at a tie they are judged against the declared choice, unperturbed."""
+"""Subjects that choose or break: at a tie they are judged against the declared choice, which no rounding may turn."""
 
 Draws = Callable[[Drawer], Node]
 LinkDraws = Callable[[Drawer, Shape], Node]
