@@ -63,7 +63,7 @@ def _activation(layer: str, options: dict[str, tuple[Any, ...]]) -> None:
 
     # Of infinity PyTorch's gelu makes NaN in float32 and infinity in float64.
     fills = POOL if layer != "GELU" else (*EDGES, "some_nan")
-    fills += BREAKS if name in KINKED else ()
+    fills += (*BREAKS, *SPECIAL, *SPECIAL) if name in KINKED else ()  # NaN is easily lost where they choose
     link(f"nn.{layer}", module, any_shape, some_shape, fills, modes=False)
     link(f"F.{name}", functional, any_shape, some_shape, fills)
     if name != "tanh":
