@@ -60,7 +60,7 @@ class _Noise(NamedTuple):
         bits = (np.array(value, "float64").reshape(-1).view("uint64") + np.uint64(1 << 11)) >> np.uint64(12)
         with np.errstate(over="ignore"):
             places = (bits ^ (bits >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(52)
-        return self.factors((4096,))[places].reshape(value.shape)
+        return np.asarray(self.factors((4096,))[places].reshape(value.shape))
 
 
 _noise: contextvars.ContextVar[_Noise] = contextvars.ContextVar("unimodule_noise")
