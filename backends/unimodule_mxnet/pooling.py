@@ -42,6 +42,7 @@ from .shape import pad
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
+_copy = op("_np_copy")
 _pooling = op("Pooling")
 _adaptive = op("_contrib_AdaptiveAvgPooling2D")
 _slice = op("_npi_slice")
@@ -77,6 +78,8 @@ def _around(x: Array, margin: Pairs, padding: Ints, value: float) -> tuple[Array
 
 # ---------------------------------------------------------------------- max
 def max_pool(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Array:
+    if all(n == 1 for n in (*kernel, *stride)):  # nothing to choose from: both forms below would be x itself
+        return _copy(x)
     out, margin = _sizes(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
 
     def chosen(x: Array) -> Array:
