@@ -103,9 +103,18 @@ class MXNetBackend(Backend):
             return value.copy()
 
     def assign(self, variable: Tensor, value: Tensor) -> Tensor:
-        if value is not variable:
-            with mx.autograd.pause():
+        if value is variable:
+            return variable
+        with mx.autograd.pause():
+            try:
                 value.copyto(variable)
+            except mx.MXNetError:
+                # oneDNN has laid a kernel's weight out for itself, through a view of it with one more axis, and MXNet can no
+                # longer write there.
+                fresh = value.copy()
+                if variable.grad is not None:
+                    fresh.attach_grad()
+                return fresh
         return variable
 
     # ------------------------------------------------------------------ gradients and random state
