@@ -73,7 +73,7 @@ def _cut(weights: Weights, length: int) -> Weights:
 def lstm(
     x: Array, h0: Array, c0: Array, weights: Weights, num_layers: int, bidirectional: bool, dropout: float
 ) -> tuple[Array, ...]:
-    if weights[0][4] is None and x.size and not (dropout and num_layers > 1):
+    if weights[0][4] is None and x.size and _at_once(x, num_layers, dropout):
         return tuple(_fused("lstm", x, [h0, c0], weights, num_layers, bidirectional))
     return _layered(lstm_layer, x, [h0, c0], weights, num_layers, bidirectional, dropout)
 
@@ -81,9 +81,16 @@ def lstm(
 def gru(
     x: Array, h0: Array, weights: Weights, num_layers: int, bidirectional: bool, dropout: float
 ) -> tuple[Array, ...]:
-    if x.size and not (dropout and num_layers > 1):
+    if x.size and _at_once(x, num_layers, dropout):
         return tuple(_fused("gru", x, [h0], weights, num_layers, bidirectional))
     return _layered(gru_layer, x, [h0], _cut(weights, 4), num_layers, bidirectional, dropout)
+
+
+def _at_once(x: Array, num_layers: int, dropout: float) -> bool:
+    """Whether the kernel takes all layers. In other dtypes than float32 it leaves the gradients of all but the last layer as
+    it found their memory where the input needs none.
+    """
+    return num_layers == 1 or (not dropout and dtype_of(x) == "float32")
 
 
 # ---------------------------------------------------------------------- one direction of one layer
