@@ -72,3 +72,16 @@ def test_the_furthest_of_many() -> None:
     assert furthest(x, y) == (3.0, False)
     assert furthest(x[:0], y[:0]) == (0.0, True)
     assert furthest(np.asarray(True), np.asarray(False)) == (1.0, True)
+
+
+def test_parameters_without_axes(backend: str) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(np.array(1.5, "float32"))
+
+        def forward(self, x: Any) -> Any:
+            return ops.multiply(x, self.scale)
+
+    report = quick(Scaled(), X, backends=[backend], steps=2)
+    assert report.ok, report

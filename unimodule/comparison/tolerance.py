@@ -118,12 +118,17 @@ def bounds(reference: Module, case: Case, dtype: str, phase: str, largest: int =
 
 
 def _terms(key: Key, value: Array, largest: int) -> float:
-    """How many numbers each element is the sum of, at a guess: a parameter's gradient is summed over all but its first
-    axis, that of output channels.
-    """
+    """How many numbers each element is the sum of, at a guess."""
     if key.kind in (LOSS, STEP_LOSS):
         return largest
-    return largest / max(1, *value.shape[:1]) if key.kind == PARAMETER_GRADIENT else 0.0
+    return terms_of_parameter(value, largest) if key.kind == PARAMETER_GRADIENT else 0.0
+
+
+def terms_of_parameter(gradient: Array, largest: int) -> float:
+    """How many numbers each element of a parameter's gradient is the sum of, at a guess, where the largest tensor has so
+    many elements: they are summed over all but the gradient's first axis, that of output channels.
+    """
+    return largest / max(1, gradient.shape[0] if gradient.ndim else 1)
 
 
 def of_terms(terms: float) -> float:
@@ -234,4 +239,5 @@ __all__ = [
     "least_unit",
     "magnitude",
     "of_terms",
+    "terms_of_parameter",
 ]

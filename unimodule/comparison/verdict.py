@@ -14,7 +14,16 @@ import numpy as np
 
 from .measure import Array, is_float
 from .own import Port
-from .tolerance import SMALLEST, SUMMED, UNITS, Bound, compare_arrays, least_unit, of_terms
+from .tolerance import (
+    SMALLEST,
+    SUMMED,
+    UNITS,
+    Bound,
+    compare_arrays,
+    least_unit,
+    of_terms,
+    terms_of_parameter,
+)
 
 SPREAD_FACTOR = 10.0
 """How many units the root mean square may be off by where there are many elements."""
@@ -93,9 +102,9 @@ def judge(check: Check, noise: Noise, dtype: str) -> Verdict:
 
 def terms_of(port: Port, array: Array, largest: int) -> float:
     """How many numbers each element of a tensor is the sum of, at a guess, in a call whose largest tensor has so many
-    elements: a parameter's gradient is summed over all but its first axis, that of output channels.
+    elements.
     """
-    return largest / max(1, array.shape[0] if port.side == "own" and array.ndim else array.size)
+    return terms_of_parameter(array, largest) if port.side == "own" else largest / max(1, array.size)
 
 
 def spread_of(array: Array) -> float:
