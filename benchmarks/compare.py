@@ -17,9 +17,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from eager import ONE_THREAD
+from processes import alone
 from tables import installed
 from timing import quantile
 
@@ -143,13 +141,8 @@ def quickest() -> str:
 
 
 def in_a_process(backends: list[str], model: str, options: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--here", "--backends", ",".join(backends), "--models", model]
-    command += ["--modes", options.modes, "--rounds", str(options.rounds), "--reference", options.reference]
-    done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        return {"error": f"exit status {done.returncode}"}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    words = ["--backends", ",".join(backends), "--models", model, "--modes", options.modes]
+    return alone(__file__, *words, "--rounds", str(options.rounds), "--reference", options.reference)
 
 
 def main() -> None:

@@ -21,17 +21,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from processes import alone
 from timing import interleaved
 
 Array = np.ndarray[Any, Any]
 Variants = dict[str, Callable[[], Any]]
 
-ONE_THREAD = {
-    **dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1"),
-    **dict.fromkeys(["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"], "1"),
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
 OURS, RAW, KERAS = "unimodule", "raw", "Keras 3"
 
 
@@ -219,11 +214,7 @@ def measure_import(runs: int = 15) -> dict[str, float]:
 # ---------------------------------------------------------------------- all of it
 def run_backend(backend: str, seconds: float) -> dict[str, Any]:
     """``measure`` in a process of its own, with one thread."""
-    command = [sys.executable, __file__, "--here", "--backends", backend, "--seconds", str(seconds), "--json"]
-    done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        return {"backend": backend, "error": f"exit status {done.returncode}"}
-    return json.loads(done.stdout.splitlines()[-1])
+    return {"backend": backend} | alone(__file__, "--backends", backend, "--seconds", str(seconds), "--json")
 
 
 def show(result: dict[str, Any]) -> None:

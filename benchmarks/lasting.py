@@ -17,12 +17,11 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from eager import ONE_THREAD
+from processes import alone
 
 ROOM = {"KiB": 4096, "objects": 400}
 """What may come in the course of a whole run: 20,000 calls that lose 210 bytes each are told, or one object in 50."""
@@ -117,24 +116,8 @@ def grown(found: dict[str, Any]) -> list[str]:
 
 # ---------------------------------------------------------------------- one process for each run
 def in_a_process(backend: str, what: str, calls: int, native: bool) -> dict[str, Any]:
-    command = [
-        sys.executable,
-        __file__,
-        "--here",
-        "--backends",
-        backend,
-        "--runs",
-        what,
-        "--calls",
-        str(calls),
-    ]
-    done = subprocess.run(
-        command + ["--native"] * native, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        return {"error": f"exit status {done.returncode}"}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    words = ["--backends", backend, "--runs", what, "--calls", str(calls), *["--native"] * native]
+    return alone(__file__, *words)
 
 
 def main() -> None:

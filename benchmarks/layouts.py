@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from eager import ONE_THREAD
+from processes import ONE_THREAD
 from timing import Timing
 
 SHAPES = ((8, 3, 16, 32), (8, 16, 32, 16), (8, 64, 64, 28))

@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from eager import ONE_THREAD
+from processes import alone
 from tables import installed
 
 WIDTH = 1 << 18
@@ -90,14 +88,8 @@ def limit_memory(gib: float) -> None:
 
 # ---------------------------------------------------------------------- the command line
 def in_a_process(backend: str, layers: int, way: str, limit: float | None) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--here", way, "--backends", backend, "--layers", str(layers)]
-    command += [] if limit is None else ["--limit", str(limit)]
-    environment = {**os.environ, **ONE_THREAD}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        return {"error": f"exit status {done.returncode}"}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    limited = [] if limit is None else ["--limit", str(limit)]
+    return alone(__file__, way, "--backends", backend, "--layers", str(layers), *limited)
 
 
 def main() -> None:

@@ -7,13 +7,12 @@ import importlib
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from cases import CASES, Case, Hand
-from eager import ONE_THREAD
+from processes import alone
 from timing import Timing
 
 Rows = dict[str, dict[str, Any]]
@@ -81,14 +80,9 @@ def installed() -> list[str]:
 
 def in_a_process(script: str, backend: str, cases: list[str], seconds: float) -> dict[str, Any]:
     """``measure`` in a process of its own, with one thread."""
-    command = [sys.executable, script, "--here", "--backends", backend, "--seconds", str(seconds)]
-    for case in cases:
-        command += ["--cases", case]
-    done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        return {"backend": backend, "error": f"exit status {done.returncode}", "cases": {}}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    chosen = [word for case in cases for word in ("--cases", case)]
+    found = alone(script, "--backends", backend, "--seconds", str(seconds), *chosen)
+    return {"backend": backend, "cases": {}} | found
 
 
 def show(results: list[dict[str, Any]]) -> None:
