@@ -53,14 +53,13 @@ class Packing:
         """The slots, and the number of the row."""
         if not self.on:
             return list(tensors), None
-        *rest, vector = tensors
-        found: list[Any] = [None] * len(self._shapes)
-        for i, tensor in zip(self._large, rest, strict=True):
-            found[i] = tensor
+        *large, vector = tensors
         row, *parts = ops.split(vector, [1, *(self._sizes[i] for i in self._small)])
-        for i, part in zip(self._small, parts, strict=True):
-            found[i] = part if len(self._shapes[i]) == 1 else ops.reshape(part, self._shapes[i])
-        return found, ops.reshape(row, ())
+        small = [
+            part if len(self._shapes[i]) == 1 else ops.reshape(part, self._shapes[i])
+            for i, part in zip(self._small, parts, strict=True)
+        ]
+        return self._in_order(large, small), ops.reshape(row, ())
 
     def pack(self, slots: Sequence[Tensor], row: Tensor | None) -> list[Tensor]:
         """The tensors after a step that took a row."""
@@ -90,16 +89,19 @@ class Packing:
         if not self.on:
             return list(tensors)
         backend, (_, dtype, device) = update.backend, update.home
-        *rest, vector = tensors
-        found: list[Any] = [None] * len(self._shapes)
-        for i, tensor in zip(self._large, rest, strict=True):
-            found[i] = tensor
-        host, start = backend.to_numpy(vector), 1
-        for i in self._small:
-            stop = start + self._sizes[i]
-            found[i] = backend.from_numpy(host[start:stop].reshape(self._shapes[i]), dtype, device)
-            start = stop
-        return found
+        *large, vector = tensors
+        ends = np.cumsum([1, *(self._sizes[i] for i in self._small)])
+        _, *parts, _ = np.split(backend.to_numpy(vector), ends)
+        small = [
+            backend.from_numpy(part.reshape(self._shapes[i]), dtype, device)
+            for i, part in zip(self._small, parts, strict=True)
+        ]
+        return self._in_order(large, small)
+
+    def _in_order(self, large: Sequence[Tensor], small: Sequence[Tensor]) -> list[Tensor]:
+        """The slots, from those that travel by themselves and those that travel together."""
+        found = dict(zip((*self._large, *self._small), (*large, *small), strict=True))
+        return [found[i] for i in range(len(found))]
 
     def table(self, update: Update, rows: Sequence[Sequence[float]], at: int, native: bool) -> list[Tensor]:
         """For each of the steps from row ``at`` on, what a program takes as its numbers: in the parameters' dtype and on

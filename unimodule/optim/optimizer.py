@@ -240,9 +240,8 @@ class Optimizer:
             together: dict[tuple[Any, ...], list[Parameter]] = {}
             for p in group["params"]:
                 if id(p) in wanted:
-                    backend = p._backend
-                    assert backend is not None
-                    home = (backend.info.name, p.dtype, backend.device(p.data))
+                    home = _home_of(p)
+                    assert home is not None
                     fresh = not (state.get(id(p), {}).keys() >= needed)
                     counted = scalars.get(id(p))
                     together.setdefault((home, fresh, *(counted.values() if counted else ())), []).append(p)
@@ -274,14 +273,7 @@ class Optimizer:
         before = [(p, update.home) for update in kept.updates for p in update.parameters]
         if not before or {id(p) for p, _ in before} != set(map(id, parameters)):
             return None
-        for p, home in before:
-            if (backend := p._backend) is None or home != (
-                backend.info.name,
-                p.dtype,
-                backend.device(p.data),
-            ):
-                return None
-        return kept
+        return kept if all(_home_of(p) == home for p, home in before) else None
 
     def again(self) -> list[Update] | None:
         """The updates that follow those of ``keep``, packed, found at less cost than by ``updates``; None where the group
@@ -398,6 +390,12 @@ def _rule(
 
 
 on_forget(_rule.cache_clear)
+
+
+def _home_of(parameter: Parameter) -> Home | None:
+    """Where a parameter's value is, and in which dtype; None where no backend has it."""
+    backend = parameter._backend
+    return None if backend is None else (backend.info.name, parameter.dtype, backend.device(parameter.data))
 
 
 def _lookup(gradients: Mapping[str, Tensor]) -> Callable[[Parameter], Tensor | None]:
