@@ -11,6 +11,8 @@ small call. Where no tape is kept, inductor's program is called past it (``_past
 from __future__ import annotations
 
 import copy
+import functools
+import importlib
 import os
 import shutil
 import threading
@@ -81,11 +83,20 @@ def _build(
     recorded, constants = _as_function(graph)
     program = recorded
     if options.get("backend", "inductor") != "inductor" or _has_compiler():
+        _import_inductor()
         own = {"fullgraph": True, "dynamic": False, **_settings(graph, options)}
         program = _by_dynamo(recorded, torch.compile(recorded, **own))
         if not options and not torch._dynamo.config.disable and _on_cpu_only(graph, tensors):
             program = _past_dynamo(graph, program)
     return program if differentiable else _without_tape(program), constants
+
+
+@functools.cache
+def _import_inductor() -> None:
+    """PyTorch's own modules warn when they are first imported, which is not the caller's affair."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("torch._inductor.compile_fx")
 
 
 def _settings(graph: GraphModule, options: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from .harness import NAMES
 
 if "torch" not in NAMES:
     pytest.skip("torch is not selected", allow_module_level=True)
-pytestmark = pytest.mark.filterwarnings("ignore")  # what inductor has to say is not ours
 
 
 @pytest.fixture

@@ -59,6 +59,31 @@ def test_numbers_that_are_equal_and_are_not_the_same(backend):
             assert ops.item(fast(x, n)[0]) == math.copysign(1.0, n)
 
 
+def test_arguments_of_the_same_tensors_in_other_places(backend):
+    def fn(*args, **kwargs):
+        return args[0] * (len(args) * 10 + len(kwargs)), [
+            type(arg).__name__ for arg in args[1:] if isinstance(arg, tuple | list | dict)
+        ]
+
+    fast, x = um.compile(fn, **options(backend)), tensor(np.ones(3, "float32"), backend)
+    calls = [((x, {"a": x}), {}), ((x,), {"a": x}), ((x, x), {}), ((x, [x]), {}), ((x, (x,)), {})]
+    with um.use_backend(backend):
+        for args, kwargs in calls * 3:
+            got, want = fast(*args, **kwargs), fn(*args, **kwargs)
+            assert_close(got[0], want[0])
+            assert got[1] == want[1]
+
+
+def test_a_net_that_is_only_called_compiled_takes_the_short_way(backend):
+    if not compiles(backend):
+        pytest.skip("nothing is compiled")
+    fast = um.compile(mlp().to(backend), **options(backend))
+    x = tensor(data((3,)), backend)
+    fast(x)
+    fast(x)
+    assert type(x) in fast._accepts
+
+
 def test_not_a_number_does_not_record_again(backend):
     runs = []
     with um.use_backend(backend):

@@ -101,5 +101,5 @@ def test_deleted_nets_leave_nothing(backend):
     for _ in range(3):
         run(mlp().to(backend), x)
     gc.collect()
-    programs = run.__closure__[0].cell_contents._programs
+    programs = run.__closure__[0].cell_contents.__self__._programs
     assert len(programs) <= 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable
+from operator import getitem
 from typing import Any
 
 from .. import _draws
@@ -17,6 +18,7 @@ from .._changes import changes
 from ..backend import Backend, Tensor
 from ..errors import CompileError
 from ..nn._calling import recorder
+from ..nn._placement import accepted_types
 from ..nn.module import Module
 from ..nn.parameter import Variable
 from ..registry import find_backend
@@ -39,26 +41,27 @@ class _NotQuick(Exception):
     """Arguments that need a closer look."""
 
 
-class Entry:
-    """All that a call needs that was seen before."""
+Entry = Callable[..., Any]
 
-    __slots__ = ("build", "places", "run", "written")
 
-    def __init__(self, program: Program, nets: list[Module]) -> None:
-        self.run = program.quick()
-        self.build = program.build
-        found = sites(nets)
-        self.places = [(module.__dict__, name) for module, name, _ in found]
-        modules = modules_of(nets)
-        self.written: list[Variable] = [modules[number]._variables[name] for number, name in program.assigned]
+def _entry(program: Program, nets: list[Module]) -> Entry:
+    """All that a call needs that was seen before: the function's result, given the tensors among its arguments."""
+    run, build = program.quick(), program.build
+    found = sites(nets)
+    states, names = [module.__dict__ for module, _, _ in found], [name for _, name, _ in found]
+    modules = modules_of(nets)
+    written: list[Variable] = [modules[number]._variables[name] for number, name in program.assigned]
 
-    def __call__(self, *tensors: Tensor) -> Any:
-        """The function's result, given the tensors among its arguments."""
-        outputs = self.run(*[state[name] for state, name in self.places], *tensors)
-        if self.written:
-            for variable, value in zip(self.written, outputs[-len(self.written) :], strict=True):
-                variable.write(value)
-        return self.build(outputs)
+    def pure(*tensors: Tensor) -> Any:
+        return build(run(*map(getitem, states, names), *tensors))
+
+    def writing(*tensors: Tensor) -> Any:
+        outputs = run(*map(getitem, states, names), *tensors)
+        for variable, value in zip(written, outputs[-len(written) :], strict=True):
+            variable.write(value)
+        return build(outputs)
+
+    return writing if written else pure
 
 
 class Quick:
@@ -94,9 +97,10 @@ class Compiler:
         version, quick = changes.count, self.quick
         key: Hashable = None
         try:
-            parts: list[Any] = []
+            parts: list[Any] = [len(args)]
             tensors: list[Tensor] = []
-            self._scan(args, parts, tensors)
+            for arg in args:
+                self._scan(arg, parts, tensors)
             if kwargs:
                 self._scan(kwargs, parts, tensors)
             key = tuple(parts)
@@ -160,8 +164,10 @@ class Compiler:
         elif key is not None and version == changes.count and not any(net._functional for net in nets):
             if self.quick.version != version:
                 self.quick = Quick(version)  # swapped whole: another thread may be reading the old one
-            self.quick.entries[key] = Entry(program, nets)
-        self._tensor_types.update(type(t) for t in tensors if backend.outlives_trace(t))
+            self.quick.entries[key] = _entry(program, nets)
+        kinds = {type(t) for t in tensors if backend.outlives_trace(t)}
+        self._tensor_types |= kinds
+        accepted_types(backend).update(kinds)  # a net that is never called uncompiled would not learn them
         return result
 
     def _capture(self, net: Module, backend: Backend, args: Tree, kwargs: Tree) -> None:

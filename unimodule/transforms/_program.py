@@ -204,12 +204,12 @@ def _builder(tree: Tree) -> Callable[[list[Tensor]], Any]:
         return lambda outputs: tree
     if isinstance(tree, dict):
         keys, items = list(tree), [_builder(item) for item in tree.values()]
-        wrap = getattr(tree, "with_values", lambda values: values)
+        wrap = getattr(tree, "with_values", dict)
         indices = [item.index for item in tree.values() if isinstance(item, _TensorAt)]
         if indices and indices == list(range(indices[0], indices[0] + len(keys))):
             first, last = indices[0], indices[-1] + 1
-            return lambda outputs: wrap(dict(zip(keys, outputs[first:last], strict=True)))
-        return lambda outputs: wrap({key: item(outputs) for key, item in zip(keys, items, strict=True)})
+            return lambda outputs: wrap(zip(keys, outputs[first:last], strict=True))
+        return lambda outputs: wrap((key, item(outputs)) for key, item in zip(keys, items, strict=True))
     items = [_builder(item) for item in tree]
     if hasattr(tree, "_fields"):
         kind = type(tree)

@@ -120,10 +120,10 @@ def compile(target: Any, **options: Any) -> Any:
         raise ArgumentError(f"compile expected a net or a function, got {type(target).__name__}")
     if isinstance(target, types.MethodType) and isinstance(target.__self__, Module):
         return functools.wraps(target)(functools.partial(Compiler(target.__func__, options), target.__self__))
-    compiler = Compiler(target, options)
+    call = Compiler(target, options).__call__
 
     @functools.wraps(target)
     def compiled(*args: Any, **kwargs: Any) -> Any:
-        return compiler(*args, **kwargs)
+        return call(*args, **kwargs)
 
     return compiled

@@ -7,7 +7,7 @@ clones, and the buffers that they changed are written back, so that both leave a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import dtypes
@@ -41,9 +41,12 @@ class Gradients(dict[str, Tensor]):
         super().__init__(zip(parameters, gradients, strict=True))
         self.parameters = parameters
 
-    def with_values(self, gradients: Mapping[str, Tensor]) -> Gradients:
-        """The same with other tensors."""
-        return Gradients(self.parameters, [gradients[name] for name in self])
+    def with_values(self, gradients: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> Gradients:
+        """The same with other tensors, by the same names."""
+        new = Gradients.__new__(Gradients)
+        new.update(gradients)
+        new.parameters = self.parameters
+        return new
 
 
 def value_and_grad(
