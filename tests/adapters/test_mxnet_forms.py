@@ -200,3 +200,57 @@ def test_what_draws_draws_once(backend, mx):
         drawn.append([compiled([x])[1].asnumpy() for _ in range(2)])
     np.testing.assert_array_equal(*drawn)
     assert not np.array_equal(*drawn[0])
+
+
+# ---------------------------------------------------------------------- a bias beside a weight that may take no gradient
+def biased(backend, weight_of):
+    """``linear`` of ``[x, w, b]``, its weight made of ``w``."""
+    return lambda v: [backend.functions["linear"](v[0], weight_of(v[1]), v[2])]
+
+
+WEIGHTS = {"itself": lambda w: w, "computed": lambda w: w * 2, "a-constant": lambda w: w.detach() * 2}
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (4,)])
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_a_layer_with_a_bias(backend, mx, weight, shape):
+    fn = biased(backend, WEIGHTS[weight])
+    arrays = [put(backend, rand(*shape)), put(backend, rand(5, 4, seed=1)), put(backend, rand(5, seed=2))]
+    both_ways(backend, mx, fn, arrays, taped(mx, fn, arrays))
+
+
+@pytest.mark.parametrize("marked", [(0, 1, 2), (1, 2), (0, 2), (2,), (0, 1), (1,)])
+@pytest.mark.parametrize("first", [(1, 2), (2,)])
+def test_the_gradient_of_a_bias_whatever_else_takes_one(backend, mx, marked, first):
+    """On a tape around one compiled function, in two calls that ask for gradients of other arrays, and inside."""
+    values = [rand(3, 4), rand(5, 4, seed=1), rand(5, seed=2)]
+    fn = biased(backend, lambda w: w)
+    compiled = backend.compile(fn)
+
+    def slopes(of, fn):
+        arrays = [put(backend, x) for x in values]
+        for i in of:
+            arrays[i].attach_grad()
+        with mx.autograd.record():
+            y = fn(arrays)[0]
+            loss = (y * y).sum()
+        loss.backward()
+        return [arrays[i].grad.asnumpy() for i in of]
+
+    every = slopes((0, 1, 2), fn)  # eager
+    for of in (first, marked, first):
+        for i, got in zip(of, slopes(of, compiled), strict=True):
+            np.testing.assert_allclose(got, every[i], rtol=1e-5, atol=1e-5, err_msg=f"{of}, {i}")
+
+    def inside(v):
+        def loss(p):
+            full = list(v)
+            for i, x in zip(marked, p, strict=True):
+                full[i] = x
+            y = fn(full)[0]
+            return backend.functions["sum"](backend.functions["multiply"](y, y)), None
+
+        return backend.value_and_grad(loss, [v[i] for i in marked])[2]
+
+    for i, got in zip(marked, backend.compile(inside)([put(backend, x) for x in values]), strict=True):
+        np.testing.assert_allclose(got.asnumpy(), every[i], rtol=1e-5, atol=1e-5, err_msg=f"inside, {i}")

@@ -46,12 +46,14 @@ class Value:
 class Graph:
     """A stretch of the function that runs as one CachedOp.
 
-    It may have two forms: a sure one, and a quick one that is right as long as all ``doubts`` are finite.
+    It may have two forms: a sure one, and a quick one that is right as long as all ``doubts`` are finite and, on a tape,
+    all that is ``marked`` is among its variables.
 
     Attributes:
         variables: slot -> the variable that stands for it.
         exports: the values that something outside the graph uses.
         doubts: small arrays for the quick form to compute: by itself, and the same to be computed on a tape.
+        marked: slots of inputs whose gradients the quick form must be asked for.
         ctx: the device on which all of it is.
         needs_training: whether a node computes another value without MXNet's train mode.
         draws: whether a node draws random numbers.
@@ -61,6 +63,7 @@ class Graph:
         self.variables: dict[int, Symbol] = {}
         self.exports: list[Value] = []
         self.doubts: list[tuple[Symbol, Symbol]] = []
+        self.marked: set[int] = set()
         self.ctx: Any = None
         self.needs_training = False
         self.draws = False

@@ -53,6 +53,7 @@ class Trace:
         self.steps: list[Step] = []
         self.graph = Graph()
         self.differentiating = False
+        self._leaves: set[int] = set()
         self._made: dict[int, Array] = {}
         self._outside: dict[int, Value] = {}
         self._detached: dict[int, Value] = {}
@@ -231,6 +232,19 @@ class Trace:
         both.in_blocks = guess.in_blocks
         return self.wrap(both)
 
+    def where_marked(self, weight: Array, x: Array, sure: Unary, quick: Unary) -> Array:
+        """``sure(x)``, or ``quick(x)``, which is right where a tape, if there is one, has ``weight`` among its variables."""
+        if self.is_constant(weight):
+            return sure(x)
+        slot = self.value(weight).slot
+        if self.differentiating:
+            return (quick if slot in self._leaves else sure)(x)
+        if slot is None or self.value(weight).graph is not None or self.is_constant(x):
+            return sure(x)
+        both = self.either(x, sure, quick)
+        self.graph.marked.add(slot)
+        return both
+
     def _check(self, op: Operator, attributes: dict[str, str], written: list[Value]) -> None:
         """Refuse what a graph would do otherwise than eager MXNet."""
         if op.name in ("Custom", "_CustomFunction"):
@@ -284,14 +298,14 @@ class Trace:
         self.close()
         sources = [self.value(x) for x in values]
         leaves = [Value(value.kind, value.ctx, slot=self.new_slot()) for value in sources]
-        self.differentiating = True
+        self.differentiating, self._leaves = True, {leaf.slot or 0 for leaf in leaves}
         try:
             loss, aux = fn([self.wrap(leaf) for leaf in leaves])
             result = self.value(loss)
             if result.graph is not self.graph:  # a leaf itself, or nothing that depends on one
                 result = self.value(_copy(self.wrap(result)))
         finally:
-            self.differentiating = False
+            self.differentiating, self._leaves = False, set()
         self.slot(result)
         gradients = [Value(value.kind, value.ctx, slot=self.new_slot()) for value in sources]
         self.steps.append(

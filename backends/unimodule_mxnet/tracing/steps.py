@@ -131,7 +131,10 @@ class Segment:
 
     def run(self, slots: Slots, constants: set[int], sure: bool = False) -> list[Array]:
         """Run one form of it; returns the doubts about it."""
-        quick = None if sure else self._quick.get(_is_recording())
+        taped = _is_recording()
+        if taped and self._quick and any(slots[i].grad is None for i in self.graph.marked):
+            sure = True
+        quick = None if sure else self._quick.get(taped)
         program = quick or self._sure
         if program is None:
             return []
