@@ -24,7 +24,8 @@ def measure(backend: str, name: str, seconds: float) -> Rows:
     contenders = theirs.steps | own.steps
     losses = {
         who: [
-            float(np.asarray(x.asnumpy() if hasattr(x, "asnumpy") else x)) for x in (step() for _ in range(3))
+            float(np.asarray(x.asnumpy() if hasattr(x, "asnumpy") else x).reshape(()))
+            for x in (step() for _ in range(3))
         ]
         for who, step in contenders.items()
     }
