@@ -46,7 +46,7 @@ class Recorder:
         self._calls: collections.Counter[str] = collections.Counter()
         self._running: list[int] = []
         self._recent: collections.deque[tuple[Tensor, int]] = collections.deque(maxlen=_REMEMBERED)
-        self._slope: tuple[Array | None, int] = None, 0
+        self._slope: tuple[Tensor, Array | None, int] = None, None, 0
         self._marks = True
 
     def attach(self, net: Module) -> Module:
@@ -122,7 +122,7 @@ class Recorder:
 
         def note(gradient: Tensor) -> None:
             if self._backend.is_concrete(gradient):
-                self._gradient(message, self._backend.to_numpy(gradient))
+                self._gradient(message, gradient)
 
         try:
             return self._backend.watch_gradient(leaf, note)
@@ -131,14 +131,21 @@ class Recorder:
             self._send({"what": "note", "text": f"gradients were not watched layer by layer: {error}"}, ())
             return leaf
 
-    def _gradient(self, message: dict[str, Any], array: Array) -> None:
-        """What came back to what a module got is mostly what comes back next, to what the one before it returned."""
-        last, number = self._slope
-        if last is not None and last.dtype == array.dtype and np.array_equal(last, array):
+    def _gradient(self, message: dict[str, Any], gradient: Tensor) -> None:
+        """What came back to what a module got is mostly what comes back next, to what the one before it returned: the same
+        tensor, or an equal one.
+        """
+        tensor, array, number = self._slope
+        if gradient is tensor:
             self._send({**message, "again": number}, ())
             return
-        self._slope = array, self._numbers
-        self._send({**message, "number": self._numbers}, (array,))
+        new = self._backend.to_numpy(gradient)
+        if array is not None and array.dtype == new.dtype and np.array_equal(array, new):
+            self._slope = gradient, array, number
+            self._send({**message, "again": number}, ())
+            return
+        self._slope = gradient, new, self._numbers
+        self._send({**message, "number": self._numbers}, (new,))
         self._numbers += 1
 
 

@@ -28,7 +28,8 @@ class Spill:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="unimodule-compare-")  # noqa: SIM115 (as long as this is)
+        # Without a buffer, which would be flushed by every seek and costs more than the writing.
+        self._file = tempfile.TemporaryFile(prefix="unimodule-compare-", buffering=0)  # noqa: SIM115 (as long as this is)
         self._end = 0
 
     def put(self, array: Array) -> Ref:
@@ -36,8 +37,9 @@ class Spill:
         ref = Ref(self._end, array.dtype, array.shape)
         if array.nbytes:
             self._file.seek(self._end)
-            flat = np.ascontiguousarray(array).reshape(-1)
-            self._file.write(flat.view(np.uint8).data)
+            rest = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            while rest:  # the system may take less than it is given, 2 GiB for instance
+                rest = rest[self._file.write(rest) :]
             self._end += array.nbytes
         return ref
 
@@ -46,7 +48,12 @@ class Spill:
         out = np.empty(ref.shape, ref.dtype)
         if out.nbytes:
             self._file.seek(ref.offset)
-            self._file.readinto(out.reshape(-1).view(np.uint8).data)
+            rest = out.reshape(-1).view(np.uint8).data
+            while rest:
+                count = self._file.readinto(rest)
+                if not count:
+                    raise EOFError(f"{ref} is not in this file")
+                rest = rest[count:]
         return out
 
     def __enter__(self) -> Self:
