@@ -64,7 +64,7 @@ def run(backend: str, layers: int, way: str, limit: float | None) -> dict[str, A
     perform_on(3, Sink(), True)  # what is loaded on first calls only
     if limit is not None:
         limit_memory(limit)
-    with Spill() as spill:
+    with Spill(memory=0) as spill:
         sink = Collected(spill) if way == "streamed" else Sink()
         start = time.perf_counter()
         with peak() as most:

@@ -1,4 +1,4 @@
-"""What came from one place, on disk: the messages of ``perform`` and ``recording``, put in order."""
+"""What came from one place: the messages of ``perform`` and ``recording``, put in order."""
 
 from __future__ import annotations
 
@@ -70,8 +70,13 @@ class Collected:
         """Take a message."""
         getattr(self, f"_take_{message['what']}")(message, arrays)
 
+    @property
+    def held(self) -> int:
+        """Bytes of arrays that are kept in memory."""
+        return self._spill.held
+
     def array(self, ref: Ref) -> Array:
-        """An array from the disk."""
+        """An array, which is not to be written into."""
         return self._spill.get(ref)
 
     def _mode(self, message: dict[str, Any]) -> Mode:

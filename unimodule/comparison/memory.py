@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,45 @@ from pathlib import Path
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-@dataclasses.dataclass
 class Peak:
-    """What ``peak`` found: bytes above what the process held before, and in all; None where the system does not tell."""
+    """What ``peak`` measures.
 
-    bytes: int | None = None
-    total: int | None = None
+    Attributes:
+        bytes: the most above what the process held before, once the ``with`` block is over; None where the system does
+            not tell.
+        total: the most in all.
+    """
+
+    def __init__(self) -> None:
+        self.bytes: int | None = None
+        self.total: int | None = None
+        self._before: int | None = None
+        self._held = 0
+        with contextlib.suppress(OSError):
+            _RESET.write_text("5")
+            self._before = _kilobytes("VmHWM")
+
+    def apart(self, held: int) -> None:
+        """Leave so many bytes, which are held by whoever measures, out of what is measured from now on. A few are not worth
+        the look.
+        """
+        if held - self._held >= _WORTHWHILE:
+            self._look()
+            self._held = held
+
+    def _look(self) -> None:
+        if self._before is None:
+            return
+        with contextlib.suppress(OSError):
+            most = _kilobytes("VmHWM")
+            if most is not None:
+                own = most * 1024 - self._held
+                self.bytes = max(self.bytes or 0, own - self._before * 1024)
+                self.total = max(self.total or 0, own)
+            _RESET.write_text("5")
+
+
+_WORTHWHILE = 1 << 22
 
 
 @contextlib.contextmanager
@@ -27,18 +59,8 @@ def peak() -> Iterator[Peak]:
     allocator had kept from earlier work counts as had before. Memory on accelerators is not seen.
     """
     found = Peak()
-    before = None
-    try:
-        _RESET.write_text("5")
-        before = _kilobytes("VmHWM")
-    except OSError:
-        pass
     yield found
-    if before is not None:
-        with contextlib.suppress(OSError):
-            after = _kilobytes("VmHWM")
-            if after is not None:
-                found.bytes, found.total = max(0, after - before) * 1024, after * 1024
+    found._look()
 
 
 def _kilobytes(field: str) -> int | None:

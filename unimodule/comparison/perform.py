@@ -30,7 +30,9 @@ Message = dict[str, Any]
 
 
 class Sink(Protocol):
-    """Takes messages: a dict that JSON could hold, and arrays."""
+    """Takes messages: a dict that JSON could hold, and arrays. One that keeps arrays in memory says in an attribute ``held``
+    how many bytes of them.
+    """
 
     def __call__(self, message: Message, arrays: Sequence[Array] = ()) -> None:
         """Take one."""
@@ -118,6 +120,11 @@ class _Mode:
     def send(self, message: Message, arrays: Sequence[Array] = ()) -> None:
         self._send({**message, "mode": self.mode}, arrays)
 
+    @property
+    def held(self) -> int:
+        """Bytes of arrays that are kept in this process where they are sent."""
+        return getattr(self._send, "held", 0)
+
     def run(self) -> None:
         """Every phase, then the timing. A phase that fails leaves the others be."""
         send = self.send
@@ -142,9 +149,14 @@ class _Mode:
 
     def phase(self, phase: str, training: bool) -> dict[Any, Array]:
         if phase == GRADIENT and self.mode == EAGER and self.plan.layers:
-            recorder = Recorder(self.backend, self._send)
-            net = recorder.attach(self.net(phase, training))
+            before = self.held
             with peak() as most:
+
+                def watched(message: Message, arrays: Sequence[Array] = ()) -> None:
+                    self._send(message, arrays)
+                    most.apart(self.held - before)  # not what the net takes
+
+                net = Recorder(self.backend, watched).attach(self.net(phase, training))
                 values = measure(Runner(net, self.case), phase)
         else:
             self.runners[phase] = runner = self.runner(phase, training)
