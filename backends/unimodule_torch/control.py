@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch._prims_common import make_contiguous_strides_for
 from torch.fx.experimental import proxy_tensor
 
 from unimodule.backend import Tensor
@@ -32,7 +33,7 @@ def cond(
 
     if is_concrete(pred):
         return (true_fn if pred else false_fn)(operands)
-    operands = [x.contiguous() for x in operands]
+    operands = [_laid_out(x) for x in operands]
     branches = [_copying(fn, dense=True) for fn in (true_fn, false_fn)]
     if in_functorch() or not recording():
         return list(cond_op(pred, *branches, tuple(operands)))
@@ -84,14 +85,14 @@ def while_loop(
             "backend 'torch' does not support ops.while_loop on values that um.vmap maps over; use ops.fori_loop with "
             "ops.where, or ops.map instead of um.vmap"
         )
-    values = [x.contiguous() for x in values]
+    values = [_laid_out(x) for x in values]
     test, step = _counted(cond_fn, body_fn, max_iters)
     if max_iters is not None:
         values = [torch.zeros((), dtype=torch.int64, device=values[0].device if values else None), *values]
     if not recording():
         out = while_loop_op(test, step, tuple(values), ())
     else:
-        (condition, body), captured = _graphs([lambda *v: (test(*v),), step], values)
+        (condition, body), captured = _graphs([lambda *v: (test(*v),), step], values, dense=True)
         _unpack_output(condition)
         count = len(values)
 
@@ -123,14 +124,20 @@ def _in_python(
 
 
 def _differentiable(values: Values, captured: Values) -> Values:
-    """The first values of a loop, all on the tape where any of its tensors is: PyTorch 2.13 takes what needs no gradient
-    before the first step for a constant in all others, and so loses every path that goes through two steps.
+    """The first values of a loop, all on the tape whenever one of its tensors is: PyTorch 2.13 takes what needs no gradient
+    before the first step for a constant in all others, and so loses every path that goes through two steps. Which of the
+    tensors will be on a tape when the graph runs is not known while it is recorded.
     """
-    if not any(t.requires_grad for t in (*values, *captured)):
+    floats = [t for t in (*values, *captured) if t.is_floating_point()]
+    if not floats:
         return values
-    return [
-        t.detach().requires_grad_() if t.is_floating_point() and not t.requires_grad else t for t in values
-    ]
+    any_of = torch.stack([t.reshape(-1)[:1].sum().to(floats[0].dtype) for t in floats]).sum().reshape(1)
+
+    def on_its_tape(t: Tensor) -> Tensor:
+        # Beside it and cut off again. Choosing by a condition that never holds had inductor lose other values' gradients.
+        return torch.cat([t.reshape(-1), any_of.to(t.dtype)])[:-1].view(t.shape)
+
+    return [on_its_tape(t) if t.is_floating_point() else t for t in values]
 
 
 def _where(condition: Tensor, x: Tensor, otherwise: Tensor) -> Tensor:
@@ -141,7 +148,7 @@ def _counted(
     cond_fn: Callable[[Values], Tensor], body_fn: Callable[[Values], Values], max_iters: int | None
 ) -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, ...]]]:
     """The functions with a counter in front of the values, where the steps are to be counted."""
-    step = _copying(body_fn)
+    step = _copying(body_fn, dense=True)
     if max_iters is None:
         return lambda *values: cond_fn(list(values)), step
     return (
@@ -185,6 +192,15 @@ def in_functorch() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def _laid_out(x: Tensor) -> Tensor:
+    """``x``, contiguous, with a fresh tensor's strides: those of axes of one element, which PyTorch holds for contiguous
+    whatever they are, are compared with those of what a body returns. Where anything is to be done, inductor is told the
+    strides: it would lay out a copy as it likes.
+    """
+    strides = make_contiguous_strides_for(x.shape)
+    return x if x.stride() == strides else x.contiguous().as_strided(x.shape, strides)
+
+
 def _copying(fn: Callable[[Values], Values], dense: bool = False) -> Callable[..., tuple[Tensor, ...]]:
     """``fn`` of its tensors one by one. What it returns shares no memory with them and is contiguous, as the operators
     demand.
@@ -214,7 +230,7 @@ def _graphs(
     captured = {id(t): t for graph in graphs for _, t in _constants(graph)}
     for graph in graphs:
         _lift(graph, list(captured.values()), dense)
-    return graphs, [t.contiguous() for t in captured.values()]
+    return graphs, [_laid_out(t) for t in captured.values()]
 
 
 def _constants(graph: torch.fx.GraphModule) -> list[tuple[Any, Tensor]]:

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 import torch
 
 import unimodule as um
-from unimodule import nn
+from unimodule import nn, ops
 
 from .harness import NAMES
 
@@ -136,6 +136,36 @@ def test_outputs_that_are_inputs_or_views_of_them(built):
             np.testing.assert_array_equal(second, x.reshape(8))
             np.testing.assert_array_equal(third, x + 1)
     assert built == [1]
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 2, 1), (1, 1, 2, 4), (1, 4, 2, 3)])
+@pytest.mark.parametrize("staged", ["while", "cond"])
+def test_strides_of_axes_of_one_element_in_bodies(shape, staged):
+    """PyTorch compares them, though they say nothing (found by the conformance suite)."""
+
+    class Body(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, (2, 1), padding="same")
+
+        def step(self, x):
+            return ops.multiply(ops.sigmoid(self.conv(x)), 0.3)
+
+        def forward(self, x):
+            x = ops.moveaxis(x, (3,), (0,))
+            if staged == "while":
+                return ops.while_loop(lambda x: ops.sum(ops.abs(x)) > 1, self.step, x, 5)
+            return ops.cond(ops.sum(x) > 0, self.step, lambda x: x, x)
+
+    net, x = Body().initialize(seed=0).to("torch"), torch.randn(shape, generator=torch.manual_seed(0))
+    slopes = um.grad(lambda net, x: ops.sum(ops.square(net(x))), argnums=(0, 1))
+    compiled = um.compile(net)
+    want = slopes(net, x)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), net(x))
+    for got in (um.compile(slopes)(net, x), slopes(compiled, x)):
+        torch.testing.assert_close(dict(got[0]), dict(want[0]), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(got[1], want[1], rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_taken_inside_are_no_part_of_a_tape(net):

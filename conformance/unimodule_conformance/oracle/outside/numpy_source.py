@@ -188,7 +188,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "nonzero": np.nonzero,
     "unique_values": lambda x: np.unique(x, equal_nan=False),
     "unique_counts": lambda x: np.unique(x, return_counts=True, equal_nan=False),
-    "unique_inverse": lambda x: _shaped(x, np.unique(x, return_inverse=True, equal_nan=False)),
+    # With the indices, it sorts several NaN in the order that they come in.
+    "unique_inverse": lambda x: _shaped(
+        x, np.unique(x, return_index=True, return_inverse=True, equal_nan=False)
+    ),
 }
 """Name in ``ops`` -> NumPy's own."""
 
@@ -209,7 +212,7 @@ def _kind(options: dict[str, Any]) -> Any:
 
 
 def _shaped(x: Host, found: Any) -> Any:
-    values, inverse = found
+    values, _, inverse = found
     return values, inverse.reshape(x.shape)
 
 

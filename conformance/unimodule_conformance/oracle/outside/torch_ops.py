@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -127,7 +128,13 @@ def _clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 
 def _getitem(x: Tensor, key: Any) -> Tensor:
-    return x[key]
+    items = key if isinstance(key, tuple) else (key,)
+    if not any(isinstance(item, slice) and (item.step or 1) < 0 for item in items):
+        return x[key]
+    # PyTorch has no slices that go backwards: NumPy says which elements these are.
+    key = tuple(item.numpy() if isinstance(item, torch.Tensor) else item for item in items)
+    places = np.arange(x.numel()).reshape(x.shape)[key]
+    return x.reshape(-1)[torch.from_numpy(places.copy())]
 
 
 def _pad(x: Tensor, widths: Any, *, value: float = 0.0) -> Tensor:
