@@ -17,23 +17,20 @@ SHOWN = "mxnet"
 
 
 # ---------------------------------------------------------------------- the core's programs
+class _Frozen:
+    """Stands for a module, with one of its values as it is now."""
+
+    def __init__(self, state: dict[str, Any], name: str) -> None:
+        value = state[name]
+        if (backend := registry.find_backend(value)) is not None:
+            host, dtype, device = backend.to_numpy(value), backend.dtype(value), backend.device(value)
+            value = backend.variable(backend.from_numpy(host, dtype, device), trainable=False)
+        self.__dict__[name] = value
+
+
 def _frozen(native: Any) -> Any:
     """The quick way serves the values that parameters and buffers had when it was taken first."""
-
-    def init(self: Any, program: Any, nets: Any) -> None:
-        native(self, program, nets)
-        places = []
-        for state, name in self.places:
-            backend = registry.find_backend(state[name])
-            if backend is None:
-                places.append((state, name))
-                continue
-            value = backend.to_numpy(state[name])
-            copy = backend.from_numpy(value, backend.dtype(state[name]), backend.device(state[name]))
-            places.append(({name: backend.variable(copy, trainable=False)}, name))
-        self.places = places
-
-    return init
+    return lambda nets: [(_Frozen(module.__dict__, name), name, v) for module, name, v in native(nets)]
 
 
 def _modeless(native: Any) -> Any:
@@ -115,7 +112,7 @@ CORE = [
     of_core(
         "compiled",
         "a compiled net keeps the weights that it had",
-        patch(module("unimodule.transforms._compiler"), "Entry", lambda native: _entry(native)),
+        patch(module("unimodule.transforms._compiler"), "sites", _frozen),
         _after_a_step,
         [[0.0]],
         ("nn.Linear", "nn.BatchNorm1d"),
@@ -149,10 +146,6 @@ CORE = [
         shown_on=SHOWN,
     ),
 ]
-
-
-def _entry(native: Any) -> Any:
-    return type("Entry", (native,), {"__slots__": (), "__init__": _frozen(native.__init__)})
 
 
 def _program() -> Any:
