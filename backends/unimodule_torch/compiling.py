@@ -99,12 +99,16 @@ def _import_inductor() -> None:
         importlib.import_module("torch._inductor.compile_fx")
 
 
+def _has_bodies(graph: GraphModule) -> bool:
+    """Whether there are branches or loops in a graph."""
+    return any(isinstance(module, GraphModule) for module in graph.children())
+
+
 def _settings(graph: GraphModule, options: dict[str, Any]) -> dict[str, Any]:
     """Options for a graph. Where convolutions stand beside bodies of branches or loops, inductor would choose layouts for
     them which the bodies' results do not have.
     """
-    bodies = any(isinstance(module, GraphModule) for module in graph.children())
-    if not bodies or options.get("backend", "inductor") != "inductor":
+    if not _has_bodies(graph) or options.get("backend", "inductor") != "inductor":
         return options
     own = {"layout_optimization": False, **(options.get("options") or {})}
     if options.get("mode"):
@@ -174,8 +178,7 @@ def _past_dynamo(graph: GraphModule, guarded: Callable[..., Any]) -> Callable[..
 
 def _on_cpu_only(graph: GraphModule, tensors: list[Tensor]) -> bool:
     """Whether a graph without bodies of branches or loops computes on the CPU only."""
-    bodies = any(isinstance(module, GraphModule) for module in graph.children())
-    return not bodies and all(tensor.device.type == "cpu" for tensor in tensors)
+    return not _has_bodies(graph) and all(tensor.device.type == "cpu" for tensor in tensors)
 
 
 def _without_tape(program: Callable[..., Any]) -> Callable[..., Any]:

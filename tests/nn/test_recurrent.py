@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -199,7 +197,7 @@ def test_wrong_arguments(kind, options, text):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_gradients_of_parameters_alone(backend, kind, bidirectional):
+def test_gradients_of_parameters_alone(backend, has_float64, kind, bidirectional):
     """MXNet's kernel leaves those of lower layers out in float64 (found by the conformance suite)."""
     net = getattr(nn, kind)(2, 3, num_layers=3, bidirectional=bidirectional).initialize(seed=0)
     x = np.random.default_rng(0).normal(size=(4, 2, 2))
@@ -209,7 +207,6 @@ def test_gradients_of_parameters_alone(backend, kind, bidirectional):
         return um.grad(lambda net, x: ops.sum(ops.square(net(x)[0])))(here, given)
 
     expected = gradients("numpy", "float64")
-    wide = backend != "jax" or os.environ.get("UNIMODULE_TEST_X64") == "1"
-    for dtype, rtol in (("float32", 1e-4), ("float64", 1e-9))[: 1 + wide]:
+    for dtype, rtol in (("float32", 1e-4), ("float64", 1e-9))[: 1 + has_float64]:
         for name, value in gradients(backend, dtype).items():
             np.testing.assert_allclose(um.to_numpy(value), expected[name], rtol=rtol, atol=rtol)

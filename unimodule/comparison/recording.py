@@ -136,17 +136,15 @@ class Recorder:
         tensor, or an equal one.
         """
         tensor, array, number = self._slope
-        if gradient is tensor:
-            self._send({**message, "again": number}, ())
-            return
-        new = self._backend.to_numpy(gradient)
-        if array is not None and array.dtype == new.dtype and np.array_equal(array, new):
+        if gradient is not tensor:
+            new = self._backend.to_numpy(gradient)
+            if array is None or array.dtype != new.dtype or not np.array_equal(array, new):
+                self._slope = gradient, new, self._numbers
+                self._send({**message, "number": self._numbers}, (new,))
+                self._numbers += 1
+                return
             self._slope = gradient, array, number
-            self._send({**message, "again": number}, ())
-            return
-        self._slope = gradient, new, self._numbers
-        self._send({**message, "number": self._numbers}, (new,))
-        self._numbers += 1
+        self._send({**message, "again": number}, ())
 
 
 __all__ = ["Recorder"]

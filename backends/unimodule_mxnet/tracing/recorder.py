@@ -236,13 +236,13 @@ class Trace:
         """``sure(x)``, or ``quick(x)``, which is right where a tape, if there is one, has ``weight`` among its variables."""
         if self.is_constant(weight):
             return sure(x)
-        slot = self.value(weight).slot
+        value = self.value(weight)
         if self.differentiating:
-            return (quick if slot in self._leaves else sure)(x)
-        if slot is None or self.value(weight).graph is not None or self.is_constant(x):
+            return (quick if value.slot in self._leaves else sure)(x)
+        if value.slot is None or value.graph is not None or self.is_constant(x):
             return sure(x)
         both = self.either(x, sure, quick)
-        self.graph.marked.add(slot)
+        self.graph.marked.add(value.slot)
         return both
 
     def _check(self, op: Operator, attributes: dict[str, str], written: list[Value]) -> None:
