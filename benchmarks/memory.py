@@ -16,11 +16,12 @@ import gc
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from processes import alone
+
+from unimodule.comparison.memory import peak
 
 WAYS = {
     "torch": ("by hand", "unimodule"),
@@ -128,8 +129,6 @@ def ours(backend: str, width: int, train: bool, donated: bool) -> Call:
 # ---------------------------------------------------------------------- measuring
 def measure(backend: str, way: str, width: int, train: bool) -> dict[str, Any]:
     """One way in this process, in units of the parameters' size."""
-    from unimodule.comparison.memory import peak
-
     hand = {"torch": torch_by_hand, "jax": jax_by_hand}[backend]
     make = hand if way.startswith("by hand") else lambda *a: ours(backend, *a)
     donated = way.endswith("donated")
@@ -151,8 +150,9 @@ def measure(backend: str, way: str, width: int, train: bool) -> dict[str, Any]:
 
 def resident() -> int:
     """Bytes of this process in memory."""
-    text = Path("/proc/self/status").read_text()
-    return 1024 * next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS"))
+    with peak() as now:
+        pass
+    return now.total or 0
 
 
 def main() -> None:
